@@ -1,0 +1,1 @@
+"""How good are the scores: AUC, PR, calibration, and the report."""

@@ -1,0 +1,1 @@
+"""The paper's discretization: one raw column in, one column of ids out."""

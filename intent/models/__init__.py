@@ -1,0 +1,1 @@
+"""DIPN, its ablations and its layers, in Keras 3."""

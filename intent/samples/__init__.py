@@ -1,0 +1,1 @@
+"""Sample groups: tracks and cuts, their Parquet store, and the order in which they are read."""

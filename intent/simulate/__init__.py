@@ -1,0 +1,1 @@
+"""The simulated shop: raw logs with a known hidden intent."""

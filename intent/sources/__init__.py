@@ -1,0 +1,1 @@
+"""How a foreign clickstream maps onto our events."""
