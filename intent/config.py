@@ -1,0 +1,147 @@
+"""The configuration of a run: typed, validated, from YAML with `--set key=value` on top."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from intent.errors import UsageError
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SamplesConfig(Section):
+    """How raw logs become sample groups (section 3 and 6.1 of the paper)."""
+
+    length: PositiveInt = Field(256, description="actions in a window (the paper: 256)")
+    cuts_per_day: PositiveInt = Field(
+        30, description="cuts drawn per user and day at most (the paper: about 400 in 14 days)"
+    )
+    seed: int = Field(0, description="of the generator that draws the cuts")
+    max_quarantine_share: float = Field(
+        0.05, ge=0, le=1, description="share of unusable rows beyond which the job fails"
+    )
+    groups_per_row_group: PositiveInt = Field(
+        4096, description="sample groups in one Parquet row group, the unit of reading"
+    )
+    first_day: str | None = Field(
+        None, description="YYYY-MM-DD, first day of the observed span (default: read off the data)"
+    )
+    last_day: str | None = Field(None, description="YYYY-MM-DD, last day of the observed span")
+
+
+class ModelConfig(Section):
+    """DIPN's sizes and variants (section 4; Tables 4 to 6)."""
+
+    hidden: PositiveInt = Field(32, description="d, the state of one GRU direction (6.1)")
+    action_width: PositiveInt = Field(32, description="FC after an action's embeddings (4.1)")
+    context_width: PositiveInt = Field(32, description="FC after history and profile embeddings")
+    branch_units: list[PositiveInt] = Field([64], description="hidden FC layers of a task (4.4)")
+    reset_after: bool = Field(True, description="cuDNN's GRU; false is the paper's equation (1)")
+    early_fusion: bool = Field(False, description="one Bi-GRU over all views merged by time")
+    intra_view: bool = Field(True, description="equations (2) and (3)")
+    inter_view: bool = Field(True, description="equation (4)")
+    sources: list[str] | None = Field(None, description="views, history, profile (default: all)")
+    tasks: list[str] | None = Field(None, description="tasks to learn (default: all)")
+
+
+class TrainConfig(Section):
+    """The optimizer's settings (section 6.1) and what a run does with the data."""
+
+    epochs: PositiveInt = 1
+    batch_size: PositiveInt = Field(256, description="groups a step over all ranks together")
+    learning_rate: PositiveFloat = 1e-3
+    beta_1: float = Field(0.9, ge=0, lt=1)
+    beta_2: float = Field(0.999, ge=0, lt=1)
+    epsilon: PositiveFloat = 1e-7
+    seed: int = Field(0, description="of the initial weights and of the epoch plan")
+    task_weights: dict[str, float] = Field({}, description="weight of a task's loss (default 1)")
+    shuffle_pool: PositiveInt = Field(
+        65_536, description="groups among which the order is drawn; tracks of so many are in memory"
+    )
+    evaluation_days: PositiveInt = Field(1, description="last days of the data, never trained on")
+    purge: bool = Field(
+        False, description="leave out training days whose horizon reaches into evaluation"
+    )
+    max_groups: PositiveInt | None = Field(None, description="groups of an epoch at most")
+    checkpoint_every: PositiveInt = Field(500, description="steps between two checkpoints")
+    keep_checkpoints: PositiveInt = Field(3, description="last checkpoints that are kept")
+    shuffle_labels: bool = Field(
+        False, description="control: train on permuted labels, AUC must fall to chance"
+    )
+
+
+class IntentConfig(Section):
+    """Everything that can be set."""
+
+    samples: SamplesConfig = Field(default_factory=SamplesConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+
+
+def load_config(file: str | Path | None = None, overrides: Iterable[str] = ()) -> IntentConfig:
+    """Read `file` (YAML, may be None), then apply `overrides` such as "train.batch_size=512".
+
+    Raises UsageError that names the key, where it stood and the nearest valid name.
+    """
+    data: dict[str, Any] = {}
+    if file is not None:
+        try:
+            data = yaml.safe_load(Path(file).read_text()) or {}
+        except OSError as error:
+            raise UsageError(f"cannot read the configuration {file}: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise UsageError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(data, dict):
+            raise UsageError(f"{file}: expected sections such as 'train:', got {data!r}")
+    given_by_set = set()
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set takes key=value, such as train.epochs=3; got {override!r}")
+        _put(data, key.split("."), yaml.safe_load(value), override)
+        given_by_set.add(key)
+    try:
+        return IntentConfig.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(_explain(error, file, given_by_set)) from None
+
+
+def _put(data: dict[str, Any], path: list[str], value: Any, override: str) -> None:
+    for part in path[:-1]:
+        data = data.setdefault(part, {})
+        if not isinstance(data, dict):
+            raise UsageError(f"--set {override}: {part!r} is a value, not a section")
+    data[path[-1]] = value
+
+
+def _explain(error: ValidationError, file: str | Path | None, given_by_set: set[str]) -> str:
+    """The first problem of a validation error, in one line."""
+    problem = error.errors()[0]
+    names = [str(part) for part in problem["loc"]]
+    key = ".".join(names)
+    place = "--set" if any(key.startswith(k) or k.startswith(key) for k in given_by_set) else file
+    if problem["type"] == "extra_forbidden":
+        section: type[BaseModel] = IntentConfig
+        for name in names[:-1]:
+            section = section.model_fields[name].annotation  # type: ignore[assignment]
+        valid = list(section.model_fields)
+        near = difflib.get_close_matches(names[-1], valid, n=1, cutoff=0.4)
+        where = f" in {'.'.join(names[:-1])}" if names[:-1] else ""
+        hint = f"did you mean {near[0]!r}?" if near else f"valid names{where}: {', '.join(valid)}"
+        return f"unknown configuration key {key!r} ({place}): {hint}"
+    return f"configuration key {key!r} ({place}): {problem['msg']}; got {problem['input']!r}"
+
+
+def dump_config(config: IntentConfig) -> str:
+    """The fully resolved configuration as YAML."""
+    return yaml.safe_dump(config.model_dump(), sort_keys=False)
