@@ -1,0 +1,30 @@
+"""Intra-view attention: equations (2) and (3) of the paper.
+
+Letters: B batch, N positions of a window, D hidden units of one GRU direction.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from intent.models.masks import masked_softmax
+
+
+@keras.saving.register_keras_serializable(package="intent")
+class IntraViewAttention(keras.layers.Layer):
+    """Scales every state of a window by its relation to the current action; sums nothing."""
+
+    def build(self, h_shape, last_shape, real_shape):
+        self.w_a = self.add_weight(
+            shape=(h_shape[-1], last_shape[-1]), initializer="glorot_uniform", name="w_a"
+        )
+
+    def scores(self, h, last, real):
+        """a [B, N] of equation (2): softmax over the real actions of h_t W_a h_n; 0 at padding."""
+        current = ops.matmul(last, ops.transpose(self.w_a))  # W_a h_n, [B, 2D]
+        return masked_softmax(ops.squeeze(ops.matmul(h, current[..., None]), -1), real)
+
+    def call(self, h, last, real):
+        """(h [B, N, 2D], last forward state [B, D], real [B, N]) -> v [B, N, 2D], equation (3)."""
+        return h * self.scores(h, last, real)[..., None]
