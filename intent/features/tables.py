@@ -1,0 +1,134 @@
+"""The raw tables (DESIGN 3.1): their columns, and how a column is read whatever its file format.
+
+A CSV file or a JSON line may give a number as text; a Parquet file gives it typed. Both come out
+of `text`, `number` and `time_ms` the same, and what cannot be read is flagged, never raised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from intent.schema import DAY_MS, HISTORY_ACTIONS, PROFILE
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One kind of raw log.
+
+    Attributes:
+        name: folder or file stem under the logs folder.
+        kind: small number that stands for the table in encoded records; also its sort rank.
+        required: columns without which the table cannot be used.
+        optional: columns that are null where the table lacks them.
+    """
+
+    name: str
+    kind: int
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return self.required + self.optional
+
+
+COORDINATES = ("x", "y", "start_x", "start_y", "end_x", "end_y")
+
+TOUCH = RawTable(  # the swipe view, Table 2a
+    "touch",
+    0,
+    ("user_id", "timestamp", "action", "page", *COORDINATES, "duration_ms", "screen_width", "screen_height"),
+)
+TAP = RawTable("tap", 1, ("user_id", "timestamp", "event", "page", "button"))  # Table 2b
+BROWSE = RawTable(  # section 3.2
+    "browse",
+    2,
+    ("user_id", "timestamp", "type"),
+    ("leaf_category", "top_category", "page", "stay_ms", "item_id", "price"),
+)
+HISTORY = RawTable("history", 3, ("user_id", "day", *HISTORY_ACTIONS))  # counts before the logs
+PROFILE_TABLE = RawTable(  # Table 3e
+    "profile", 4, ("user_id",), tuple(f.name for f in PROFILE)
+)
+
+TABLES = {t.name: t for t in (TOUCH, TAP, BROWSE, HISTORY, PROFILE_TABLE)}
+EVENT_TABLES = {"touch": "swipe", "tap": "tap", "browse": "browse"}  # table -> view
+VIEW_TABLES = {view: table for table, view in EVENT_TABLES.items()}
+
+TOUCH_ACTIONS = ("open_page", "leave_page", "swipe", "tap")  # ids 1..4
+TAP_EVENTS = ("page", "button")  # ids 1..2
+BROWSE_TYPES = ("browse", "search", "collect", "cart", "purchase")  # ids 1..5
+PURCHASE = BROWSE_TYPES.index("purchase") + 1
+
+
+def text(column: pa.Array) -> pa.Array:
+    """The column as strings; an empty string counts as null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        decoded = [None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()]
+        column = pa.array(decoded, pa.string())
+    if not pa.types.is_string(column.type):
+        column = column.cast(pa.string())
+    return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def number(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The column as float64 (NaN where there is none) and a mask of the values that are broken.
+
+    Broken is what is there but is no finite number: text that does not parse, NaN, infinity.
+    """
+    null = pc.is_null(column).to_numpy(zero_copy_only=False)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        words = column.to_pandas()
+        values = pd.to_numeric(words, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        null = null | (words == "").to_numpy(bool)
+    elif pa.types.is_null(column.type):
+        values = np.full(len(column), np.nan)
+    elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        values = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    else:
+        return number(text(column))
+    return values, ~null & ~np.isfinite(values)
+
+
+def time_ms(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Epoch milliseconds, UTC, as int64 (0 where unusable) and a mask of the unusable ones.
+
+    A Parquet timestamp column of any unit is taken too.
+    """
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ms", tz=column.type.tz), safe=False).cast(pa.int64())
+    if pa.types.is_int64(column.type):  # exact, where float64 would round beyond 2**53
+        values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+        return values, pc.is_null(column).to_numpy(zero_copy_only=False)
+    values, _ = number(column)
+    bad = ~np.isfinite(values) | (np.abs(values) > 2**53)
+    return np.where(bad, 0, values).astype(np.int64), bad
+
+
+def day_ms(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """First millisecond of a day given as a date or as "YYYY-MM-DD", and a mask of broken ones."""
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        days = column.cast(pa.timestamp("ms"), safe=False).to_pandas()
+    else:
+        words = text(column).to_pandas()
+        days = pd.to_datetime(words, format="%Y-%m-%d", errors="coerce")
+    bad = days.isna().to_numpy()
+    values = days.fillna(pd.Timestamp(0)).to_numpy("datetime64[ms]").astype(np.int64)
+    return values // DAY_MS * DAY_MS, bad
+
+
+def column_of(batch: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
+    """Column `name` as one array; all null where the batch has no such column."""
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        return pa.nulls(batch.num_rows)
+    column = batch.column(index)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,204 @@
+"""The manifest is the dataset: a shard that it does not name does not exist.
+
+It is written last and atomically, so a job killed at any moment leaves the old dataset or the new
+one. It carries everything that a reader must check and a person may ask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from intent.errors import IntentError
+from intent.features.vocabulary import Dictionaries
+from intent.schema import Schema
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file.
+
+    Attributes:
+        path: below the dataset's folder.
+        day: "YYYY-MM-DD".
+        rows: of tracks (or of groups, in the layout "groups").
+        groups: sample groups in it.
+        row_groups: groups in each of its Parquet row groups.
+        positives: positive labels, by task.
+        size: bytes.
+        sha256: of the file.
+        content: 32 hex digits, the sum of its rows' hashes; does not depend on their order.
+    """
+
+    path: str
+    day: str
+    rows: int
+    groups: int
+    row_groups: list[int]
+    positives: dict[str, int]
+    size: int
+    sha256: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a dataset consists of and what became of the rows that it was made from."""
+
+    layout: str
+    schema: Schema
+    span: tuple[int, int]
+    seed: int
+    cuts_per_day: int
+    shards: list[Shard]
+    rows_in: dict[str, int]
+    used: dict[str, int]
+    quarantined: dict[str, int]
+    dropped: dict[str, int]
+    censored_cuts: int
+    dictionary_hash: str
+    source: str
+    code_version: str
+    notes: dict = field(default_factory=dict)
+
+    @property
+    def groups(self) -> int:
+        """Sample groups in the dataset."""
+        return sum(s.groups for s in self.shards)
+
+    @property
+    def rows(self) -> int:
+        """Rows in the dataset."""
+        return sum(s.rows for s in self.shards)
+
+    @property
+    def days(self) -> list[str]:
+        """Days that have groups, in order."""
+        return sorted({s.day for s in self.shards})
+
+    def label_rate(self, task: str) -> float:
+        """Share of positive groups."""
+        return sum(s.positives[task] for s in self.shards) / max(self.groups, 1)
+
+    def content_hash(self) -> str:
+        """The same for the same groups, however they are spread over shards."""
+        total = sum(int(s.content, 16) for s in self.shards) % 2**128
+        return f"{total:032x}"
+
+    def hash(self) -> str:
+        """Binds a training run to these very files: plans and checkpoints carry it."""
+        text = json.dumps([asdict(s) for s in self.shards] + [self.schema.hash()], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def only(self, days: list[str]) -> Manifest:
+        """The same dataset reduced to some days."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Manifest(**{**fields, "shards": [s for s in self.shards if s.day in set(days)]})
+
+    def to_dict(self) -> dict:
+        """For JSON; sums and rates are written too, for people."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {
+            "format": FORMAT,
+            **fields,
+            "schema": self.schema.to_dict(),
+            "schema_hash": self.schema.hash(),
+            "shards": [asdict(s) for s in self.shards],
+            "groups": self.groups,
+            "rows": self.rows,
+            "content_hash": self.content_hash(),
+            "label_rates": {t.name: self.label_rate(t.name) for t in self.schema.tasks},
+        }
+
+    @staticmethod
+    def from_dict(data: dict) -> Manifest:
+        """The inverse of `to_dict`."""
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']}, this version reads format {FORMAT}")
+        fields = {name: data[name] for name in Manifest.__dataclass_fields__}
+        fields["schema"] = Schema.from_dict(data["schema"])
+        fields["span"] = tuple(data["span"])
+        fields["shards"] = [Shard(**s) for s in data["shards"]]
+        return Manifest(**fields)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that at any moment the old one or the new one is there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(root: str | Path, manifest: Manifest, dictionaries: Dictionaries) -> None:
+    """Make `manifest` the dataset at `root`; the dictionaries go beside it, named by their hash."""
+    root = Path(root)
+    text = json.dumps(dictionaries.to_dict())
+    write_atomically(root / _dictionaries_name(manifest), text)
+    write_atomically(root / NAME, json.dumps(manifest.to_dict(), indent=1))
+
+
+def _dictionaries_name(manifest: Manifest) -> str:
+    return f"dictionaries-{manifest.dictionary_hash}.json"
+
+
+def load(root: str | Path) -> Manifest:
+    """Read the manifest of the dataset at `root`; IntentError where there is none."""
+    path = Path(root) / NAME
+    try:
+        return Manifest.from_dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise IntentError(
+            f"{root} has no {NAME}, so it is no (finished) sample dataset. "
+            f"Build one with: intent samples --logs LOGS --out {root}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntentError(f"{path} cannot be read as a manifest ({error}); build it again") from None
+
+
+def load_dictionaries(root: str | Path, manifest: Manifest) -> Dictionaries:
+    """The dictionaries of the dataset at `root`, checked against the manifest's hash."""
+    path = Path(root) / _dictionaries_name(manifest)
+    dictionaries = Dictionaries.load(path)
+    if dictionaries.hash() != manifest.dictionary_hash:
+        raise IntentError(f"{path} was altered: its hash is not the manifest's; build it again")
+    return dictionaries
+
+
+def check_files(root: str | Path, manifest: Manifest, content: bool = True) -> None:
+    """Check that every shard is there, whole and (`content=True`, by checksum) unaltered.
+
+    Raises IntentError that names the first shard that is not.
+    """
+    for shard in manifest.shards:
+        path = Path(root) / shard.path
+        if not path.exists():
+            raise IntentError(f"shard {path} is missing; build the samples again")
+        size = path.stat().st_size
+        if size != shard.size:
+            raise IntentError(
+                f"shard {path} has {size:,} bytes, the manifest says {shard.size:,}: it was "
+                "truncated or replaced; build the samples again"
+            )
+        if content and sha256(path) != shard.sha256:
+            raise IntentError(
+                f"shard {path} was altered: its checksum is not the manifest's; "
+                "build the samples again"
+            )
+
+
+def sha256(path: str | Path) -> str:
+    """Checksum of a file, hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
