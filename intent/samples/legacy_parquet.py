@@ -91,7 +91,7 @@ class ParquetDataset:
         filters: Any = None,
     ) -> None:
         if filters:
-            raise ValueError("filters= is not supported here: use predicate= (it prunes partitions)")
+            raise ValueError("filters= is not supported: use predicate= (it prunes partitions)")
         if isinstance(path_or_paths, list) and len(path_or_paths) == 1:
             path_or_paths = path_or_paths[0]
         self.fs = filesystem if filesystem is not None else LocalFileSystem()

@@ -1,0 +1,195 @@
+"""Reads chosen row groups of a Parquet store, in a chosen order, through Petastorm's worker pool.
+
+The epoch plan names the row groups and their order; Petastorm's own `Reader` can do neither (it
+takes all, or a random order, and with several workers returns whichever is ready first). So its
+thread pool runs a worker of ours, which reads one row group as an Arrow table with nothing decoded,
+and `read_row_groups` hands the work out itself: never more than `prefetch` row groups ahead of the
+consumer, which is what bounds the memory, and puts the results back into the order asked for.
+
+Three traps of the pool are avoided on the way. Its end-of-data test is never reached with work
+outstanding, because we count. An exception in a worker would be printed and put into a queue that
+may be full, so ours are published as values. And workers open files by read, not by memory map: a
+file that is cut short under a map kills the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from intent.errors import IntentError
+
+
+def read_row_groups(
+    root: str,
+    items: Sequence[tuple[str, int]],
+    columns: Sequence[str] | None = None,
+    *,
+    workers: int = 2,
+    prefetch: int = 4,
+) -> Iterator[pa.Table]:
+    """The row groups `items` as tables, one for each item and in that order.
+
+    Reading starts with the first `next()`. Closing the iterator, or leaving it to the garbage
+    collector, ends the worker threads.
+
+    Args:
+        root: a folder, or its URL in any scheme that fsspec knows.
+        items: (path below `root`, index of the row group) in any order, also several times.
+        columns: the columns to read, in this order; all by default.
+        workers: threads that read.
+        prefetch: row groups held or being read, at most, besides the one handed out.
+
+    Raises:
+        IntentError: a file is missing, damaged, cut short or changed while it was read from; a row
+            group or column does not exist. It names the file, and no thread is left behind.
+    """
+    if workers < 1 or prefetch < 1:
+        raise ValueError(f"workers and prefetch must be at least 1, not {workers} and {prefetch}")
+    source = _Source.of(root, columns)
+    return _ordered(source, items, workers, prefetch)
+
+
+def _ordered(
+    source: _Source, items: Sequence[tuple[str, int]], workers: int, prefetch: int
+) -> Iterator[pa.Table]:
+    from intent.samples.petastorm_compat import install
+
+    install()
+    from petastorm.workers_pool import EmptyResultError, thread_pool
+
+    # Idle workers look for work every millisecond, which with four of them is 5 % of a core.
+    thread_pool.IO_TIMEOUT_INTERVAL_S = 0.02
+    # A row group is two messages, its table and "done": with this size no worker ever has to wait.
+    pool = thread_pool.ThreadPool(workers, results_queue_size=2 * prefetch + 2)
+    pool.start(_Worker, source)
+    early: dict[int, pa.Table] = {}  # read before their turn
+    sent = 0
+    try:
+        for position in range(len(items)):
+            # The one that is due and `prefetch` more; the sum bounds `early` and the queues too.
+            while sent < min(position + 1 + prefetch, len(items)):
+                path, row_group = items[sent]
+                pool.ventilate(position=sent, path=path, row_group=row_group)
+                sent += 1
+            while position not in early:
+                try:
+                    number, result = pool.get_results()
+                except EmptyResultError:
+                    raise _lost(source, items[position]) from None
+                if isinstance(result, IntentError):
+                    raise result
+                early[number] = result
+            yield early.pop(position)
+    finally:
+        pool.stop()
+        pool.join()
+
+
+def _lost(source: _Source, item: tuple[str, int]) -> IntentError:
+    return IntentError(
+        f"{source.path(item[0])}: row group {item[1]} was asked for and never came back from the "
+        "reader; this is a fault of the reader, not of the file: please report it"
+    )
+
+
+@dataclass
+class _Source:
+    """Where the workers read: shared by them, and the footers they have seen."""
+
+    fs: Any  # an fsspec file system
+    base: str
+    columns: list[str] | None
+    footers: dict[str, tuple[tuple, pq.FileMetaData]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @staticmethod
+    def of(root: str, columns: Sequence[str] | None) -> _Source:
+        fs, base = url_to_fs(str(root))
+        return _Source(fs, base.rstrip("/"), None if columns is None else list(columns))
+
+    def path(self, name: str) -> str:
+        """The full path of a file below the root."""
+        return f"{self.base}/{name}"
+
+    def open(self, path: str) -> Any:
+        """The file, natively where it is a local one: Arrow then reads without Python's lock."""
+        if isinstance(self.fs, LocalFileSystem):
+            return pa.OSFile(path, "rb")
+        return self.fs.open(path, "rb")
+
+    def parquet(self, path: str, file: Any) -> pq.ParquetFile:
+        """The file with its footer, parsed once; IntentError where it changed since then."""
+        info = self.fs.info(path)
+        version = tuple(info.get(k) for k in ("size", "mtime", "ino", "ETag", "etag", "LastModified"))
+        with self.lock:
+            known, footer = self.footers.get(path, (version, None))
+        if known != version:
+            raise IntentError(
+                f"{path}: the file changed while it was being read from; leave a data set alone "
+                "while it is used, and start again"
+            )
+        parquet = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True)
+        with self.lock:
+            self.footers[path] = (version, parquet.metadata)
+        return parquet
+
+
+def _read(source: _Source, path: str, row_group: int) -> pa.Table:
+    """One row group; IntentError for whatever goes wrong with its file."""
+    try:
+        with closing(source.open(path)) as file:
+            parquet = source.parquet(path, file)
+            if not 0 <= row_group < parquet.num_row_groups:
+                raise IntentError(
+                    f"{path}: there is no row group {row_group}, the file has "
+                    f"{parquet.num_row_groups}; rebuild the data set that names it"
+                )
+            there = parquet.schema_arrow.names
+            missing = [name for name in source.columns or () if name not in there]
+            if missing:
+                raise IntentError(f"{path}: no column {missing[0]!r}; there are {', '.join(there)}")
+            # The pool's threads are the parallelism; Arrow's own on top only gets in its way.
+            table = parquet.read_row_group(row_group, columns=source.columns, use_threads=False)
+            expected = parquet.metadata.row_group(row_group).num_rows
+    except IntentError:
+        raise
+    except FileNotFoundError:
+        raise IntentError(f"{path}: the file is missing; rebuild the data set") from None
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise IntentError(
+            f"{path}: row group {row_group} cannot be read ({text}); the file is damaged or was "
+            "cut short: rebuild the data set"
+        ) from error
+    if table.num_rows != expected:
+        raise IntentError(f"{path}: row group {row_group} has {table.num_rows} of {expected} rows")
+    return table if source.columns is None else table.select(source.columns)
+
+
+class _Worker:
+    """Petastorm's worker protocol (`petastorm.workers_pool.worker_base.WorkerBase`)."""
+
+    def __init__(self, worker_id: int, publish_func: Any, args: _Source) -> None:
+        self.worker_id = worker_id
+        self.publish_func = publish_func
+        self._source = args
+
+    def process(self, position: int, path: str, row_group: int) -> None:
+        """Publishes (position, table), or (position, error)."""
+        try:
+            result: Any = _read(self._source, self._source.path(path), row_group)
+        except IntentError as error:
+            result = error
+        self.publish_func((position, result))
+
+    def shutdown(self) -> None:
+        """Nothing is kept open."""
