@@ -1,0 +1,37 @@
+# intent: the commands of a working day. `make` alone lists them.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint wheel freeze clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup:  ## make .venv with everything in it (a finished one is left alone)
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "setup: $(PYTHON) is missing. Run: sudo apt-get install -y python3.11 python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) tools/setup_env.py
+
+demo: setup  ## simulate a shop, train on two processes, evaluate, export, score
+	@$(BIN)/intent demo
+
+test: setup  ## the tests, without the slow ones
+	@$(BIN)/python -m pytest
+
+test-slow: setup  ## the slow tests alone
+	@$(BIN)/python -m pytest -m slow
+
+lint: setup  ## ruff over everything
+	@$(BIN)/ruff check .
+
+wheel: setup  ## dist/intent-*.whl, for Spark executors and other machines
+	@$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/intent-*.whl
+
+freeze: setup  ## write the versions in .venv to constraints.txt, after a change of requirements
+	@$(BIN)/python tools/freeze.py
+
+clean:  ## remove what was built and the demo's output, but not .venv
+	rm -rf build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
