@@ -129,7 +129,8 @@ class _Source:
     def parquet(self, path: str, file: Any) -> pq.ParquetFile:
         """The file with its footer, parsed once; IntentError where it changed since then."""
         info = self.fs.info(path)
-        version = tuple(info.get(k) for k in ("size", "mtime", "ino", "ETag", "etag", "LastModified"))
+        keys = ("size", "mtime", "ino", "ETag", "etag", "LastModified")
+        version = tuple(info.get(key) for key in keys)
         with self.lock:
             known, footer = self.footers.get(path, (version, None))
         if known != version:
