@@ -72,7 +72,7 @@ def brier(scores, labels, weights=None) -> float:
 
 def entropy(rate: float) -> float:
     """The log loss in nats of always saying `rate` where that is the share of positives."""
-    return float(-sum(q * np.log(q) for q in (rate, 1 - rate) if q > 0))
+    return max(0.0, float(-sum(q * np.log(q) for q in (rate, 1 - rate) if q > 0)))
 
 
 def bins_of(scores: np.ndarray, weights: np.ndarray, bins: int) -> np.ndarray:

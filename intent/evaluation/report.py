@@ -1,0 +1,157 @@
+"""The report of a run: one HTML file that needs nothing else to be read, sent or printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from intent.errors import IntentError
+from intent.evaluation import plots, words
+from intent.samples.manifest import write_atomically
+from intent.training.logbook import read_metrics
+
+TEMPLATE = "report.html.j2"
+
+
+def write_report(
+    path: str | Path,
+    result: Mapping,
+    curves: Mapping,
+    *,
+    manifest: Mapping | None = None,
+    days: Sequence[str] = (),
+    metrics: str | Path | None = None,
+    config: str = "",
+) -> Path:
+    """Write the report of one evaluation to `path`, atomically, and return the path.
+
+    Args:
+        result: of `evaluate`.
+        curves: of `intent.evaluation.evaluate.curves`, for the same scores.
+        manifest: of the samples, as `Manifest.to_dict()` or manifest.json gives it. Where its
+            "source" is the simulated shop, the report says so at the top.
+        days: the days ("YYYY-MM-DD") that were evaluated.
+        metrics: metrics.jsonl of the run; a file that is not there leaves the section out.
+        config: the resolved configuration as YAML.
+
+    Raises IntentError where the file cannot be written or a package of the report is missing.
+    """
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401  for the plots, checked before anything is drawn
+    except ImportError as error:
+        raise IntentError(
+            f"the report needs {error.name}, which is not installed: pip install 'intent[report]'"
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {
+        name: getattr(words, name)
+        for name in ("horizon", "number", "percent", "span", "plural", "gain", "trust")
+    }
+    simulated = "simulated" in (manifest or {}).get("source", "").lower()
+    text = environment.get_template(TEMPLATE).render(
+        result=result,
+        headline=words.headline(result, simulated),
+        simulated=simulated,
+        figures=_figures(result, curves),
+        training=_training(metrics, result["tasks"]),
+        manifest=manifest,
+        tables=_tables(manifest),
+        days=list(days),
+        config=config.strip(),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(path), text)
+    except OSError as error:
+        raise IntentError(f"cannot write the report {path}: {error.strerror}") from error
+    return Path(path)
+
+
+def _figures(result: Mapping, curves: Mapping) -> dict[str, list[dict]]:
+    """Task -> its figures as {"svg", "caption"}; none where there is nothing to draw."""
+    figures: dict[str, list[dict]] = {}
+    for task, points in curves.items():
+        auc, base = result[f"auc_{task}"], result["base_rate"][task]["value"]
+        drawn = figures[task] = []
+        if points["roc"]["fpr"]:
+            caption = (
+                f"ROC curve. The area under it is the AUC, {words.number(auc['value'])} "
+                f"({words.span(auc['ci95'])}). Dashed: guessing."
+            )
+            svg = plots.roc(f"roc-{task}", points["roc"], caption)
+            drawn.append({"svg": svg, "caption": caption})
+        if points["pr"]["recall"]:
+            average = result["pr_auc"][task]
+            caption = (
+                f"Precision and recall. Average precision {words.number(average['value'])} "
+                f"({words.span(average['ci95'])}). Dashed: the base rate, {words.percent(base)}."
+            )
+            svg = plots.precision_recall(f"pr-{task}", points["pr"], base, caption)
+            drawn.append({"svg": svg, "caption": caption})
+        bins = result["calibration"][task]
+        caption = (
+            f"Calibration in {words.plural(len(bins['groups']), 'bin')} of about "
+            f"{words.plural(result['groups'] // max(len(bins['groups']), 1), 'group')} each, "
+            "bars: 95 % intervals. Dashed: scores that mean what they say."
+        )
+        svg = plots.reliability(f"calibration-{task}", bins, caption)
+        drawn.append({"svg": svg, "caption": caption})
+    return figures
+
+
+def _training(metrics: str | Path | None, tasks: Mapping[str, int]) -> list[dict]:
+    """Loss and AUC over the steps of training, as {"svg", "caption"}."""
+    records = list(read_metrics(Path(metrics))) if metrics else []
+
+    def line(legend: str, kind: str, key: str) -> plots.Line:
+        rows = [r for r in records if r["kind"] == kind and r.get(key) is not None]
+        values = [r[key] for r in rows]
+        return plots.Line(legend, [r["step"] for r in rows], values, kind == "validation")
+
+    loss = [line("training", "step", "loss")]
+    auc = [line(f"{words.horizon(ms)}, training", "step", f"auc_{t}") for t, ms in tasks.items()]
+    auc += [
+        line(f"{words.horizon(ms)}, held out", "validation", f"auc_{t}") for t, ms in tasks.items()
+    ]
+    figures = []
+    for name, series, axis, caption in (
+        ("training-loss", loss, "loss, nats", "Loss of the training groups, the sum over tasks."),
+        ("training-auc", auc, "AUC", "AUC while training, and on held-out groups after an epoch."),
+    ):
+        series = [s for s in series if len(s.steps)]
+        if series:
+            figures.append({"svg": plots.training(name, series, axis, caption), "caption": caption})
+    return figures
+
+
+def _tables(manifest: Mapping | None) -> list[dict]:
+    """What became of the raw rows, a row per table: in, used, quarantined, dropped, and why."""
+    if not manifest:
+        return []
+    return [
+        {
+            "name": table,
+            "in": rows,
+            "used": manifest["used"].get(table, 0),
+            "quarantined": _of_table(manifest["quarantined"], table),
+            "dropped": _of_table(manifest["dropped"], table),
+        }
+        for table, rows in manifest["rows_in"].items()
+    ]
+
+
+def _of_table(counts: Mapping[str, int], table: str) -> list[tuple[str, int]]:
+    """Reasons and rows of one table from counts by "table/reason", most frequent first."""
+    found: Iterable[tuple[str, int]] = (
+        (key.partition("/")[2], rows) for key, rows in counts.items() if key.split("/")[0] == table
+    )
+    return sorted(found, key=lambda item: -item[1])
