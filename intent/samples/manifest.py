@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from intent.errors import IntentError
@@ -62,10 +62,10 @@ class Manifest:
     quarantined: dict[str, int]
     dropped: dict[str, int]
     censored_cuts: int
+    quarantine_files: list[str]
     dictionary_hash: str
     source: str
     code_version: str
-    notes: dict = field(default_factory=dict)
 
     @property
     def groups(self) -> int:

@@ -8,7 +8,9 @@ at any moment do no harm.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,21 +176,22 @@ def write_shards(
         raise
 
 
-def write_petastorm_metadata(root: Path, schema: Schema, shards: list[Shard]) -> None:
-    """Write _common_metadata, by which any Petastorm reader opens the shards."""
-    import json
-    import pickle
+def write_petastorm_metadata(root: Path, arrow: pa.Schema, fields, shards: list[Shard]) -> None:
+    """Write _common_metadata, by which any Petastorm reader opens the shards.
 
-    from intent.samples.petastorm_compat import install
-
-    install()
+    Args:
+        root: the dataset.
+        arrow: its columns.
+        fields: its Petastorm Unischema.
+        shards: its files.
+    """
     from petastorm.etl.dataset_metadata import ROW_GROUPS_PER_FILE_KEY, UNISCHEMA_KEY
 
     row_groups = {s.path: len(s.row_groups) for s in shards}
     metadata = {
-        UNISCHEMA_KEY: pickle.dumps(unischema(schema), protocol=4),
+        UNISCHEMA_KEY: pickle.dumps(fields, protocol=4),
         ROW_GROUPS_PER_FILE_KEY: json.dumps(row_groups).encode(),
     }
     temporary = root / f".common-{os.getpid()}"
-    pq.write_metadata(arrow_schema(schema).with_metadata(metadata), temporary)
+    pq.write_metadata(arrow.with_metadata(metadata), temporary)
     os.replace(temporary, root / "_common_metadata")

@@ -1,0 +1,166 @@
+"""The sample job on Spark: two scans of the logs and one shuffle.
+
+    logs -> survey (names, days)           -> dictionaries, span
+    logs -> encode -> shuffle by user, sort -> run_task -> shards -> manifest
+
+The first scan counts names and days. The second encodes rows where they lie (a record is a few
+dozen bytes), brings each user's records together, sorted, and lets `intent.samples.build` write
+the shards inside the executors. Only their descriptions come back; the manifest is written last.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import partial, reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.spark import with_progress
+from intent.errors import IntentError
+from intent.features import tables
+from intent.features.encode import ORDER, RECORD, Span, encode
+from intent.features.vocabulary import Dictionaries
+from intent.progress import progress
+from intent.samples.build import BuildPlan, TaskResult, run_task
+from intent.schema import DAY_MS, Schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+RECORD_SQL = (
+    "user_id string, kind byte, timestamp long, ids binary, row_hash long, reason string, raw string"
+)
+ROWS, DAYS = "rows of", "day of"  # prefixes of what the survey counts beside names
+RECORDS_PER_TASK = 2_000_000
+
+
+def survey(spark: SparkSession, frames: dict[str, DataFrame]) -> dict[str, Counter]:
+    """Count, in one scan, the rows and days of each table and the names of each vocabulary.
+
+    Returns {"swipe.page": {"Page_Home": 17, ...}, "day of browse": {"2026-01-05": 3, ...},
+    "rows of browse": {"": 42}, ...}.
+    """
+    counted = [
+        frame.mapInArrow(partial(_count_batches, name), "what string, name string, n long")
+        for name, frame in frames.items()
+    ]
+    total = reduce(lambda a, b: a.union(b), counted).groupBy("what", "name").sum("n")
+    with progress("survey", unit="tasks") as bar:
+        rows = with_progress(spark, bar, total.collect)
+    found: dict[str, Counter] = defaultdict(Counter)
+    for what, name, n in rows:
+        found[what][name] = n
+    return found
+
+
+def _count_batches(table: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield count_batch(table, batch)
+
+
+def count_batch(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Counts of one batch, columns (what, name, n)."""
+    parts = [(f"{ROWS} {table}", pa.array([""]), pa.array([batch.num_rows], pa.int64()))]
+    if table in tables.EVENT_TABLES:
+        time, bad = tables.time_ms(tables.column_of(batch, "timestamp"))
+        no_user = pc.is_null(tables.text(tables.column_of(batch, "user_id")))
+        good = ~bad & ~no_user.to_numpy(zero_copy_only=False) & (time >= 0) & (time < 2**42)
+        days, n = np.unique(time[good] // DAY_MS, return_counts=True)
+        names = pa.array(days.astype("datetime64[D]").astype(str).tolist(), pa.string())
+        parts.append((f"{DAYS} {table}", names, pa.array(n, pa.int64())))
+        view = tables.EVENT_TABLES[table]
+        for key in Dictionaries.keys(_full()):
+            owner, _, column = key.partition(".")
+            if owner == view:
+                words = tables.text(tables.column_of(batch, column))
+                counts = pc.value_counts(words.filter(pa.array(good)).drop_null())
+                parts.append((key, counts.field("values"), counts.field("counts")))
+    columns = [
+        pa.concat_arrays([pa.array([what] * len(n), pa.string()) for what, _, n in parts]),
+        pa.concat_arrays([names.cast(pa.string()) for _, names, _ in parts]),
+        pa.concat_arrays([n.cast(pa.int64()) for _, _, n in parts]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, ["what", "name", "n"])
+
+
+def _full() -> Schema:
+    from intent.schema import PAPER
+
+    return PAPER
+
+
+def observed_span(found: dict[str, Counter], share: float = 0.01) -> Span:
+    """The days that the logs cover: from the first to the last day with real traffic.
+
+    A day counts if it has at least `share` of the busiest day's events, so a few rows with a wrong
+    clock do not stretch the span by years.
+    """
+    days: Counter = Counter()
+    for what, counts in found.items():
+        if what.startswith(DAYS):
+            days.update(counts)
+    if not days:
+        rows = sum(c[""] for w, c in found.items() if w.startswith(ROWS))
+        raise IntentError(
+            f"none of the {rows:,} rows has a user_id and a timestamp in epoch milliseconds; "
+            "nothing can be built from these logs"
+        )
+    busy = sorted(d for d, n in days.items() if n >= share * max(days.values()))
+    first, last = (int(np.datetime64(d, "ms").astype(np.int64)) for d in (busy[0], busy[-1]))
+    return Span(first, last + DAY_MS)
+
+
+def build(
+    spark: SparkSession,
+    frames: dict[str, DataFrame],
+    dictionaries: Dictionaries,
+    plan: BuildPlan,
+    rows: int,
+    partitions: int | None = None,
+) -> TaskResult:
+    """Encode, shuffle once, and write the shards; returns what all tasks wrote and counted."""
+    from pyspark.sql import functions as F
+
+    encoded = [
+        frame.mapInArrow(partial(_encode_batches, name, dictionaries, plan.span), RECORD_SQL)
+        for name, frame in frames.items()
+    ]
+    records = reduce(lambda a, b: a.union(b), encoded)
+    partitions = partitions or max(1, -(-rows // RECORDS_PER_TASK), _cores(spark, rows))
+    # Rows without a user go to quarantine; their hash spreads them over the tasks.
+    owner = F.coalesce("user_id", F.col("row_hash").cast("string"))
+    tasks = (
+        records.repartition(partitions, owner)
+        .sortWithinPartitions(*ORDER)
+        .mapInArrow(partial(_run_batches, plan), "result binary")
+    )
+    with progress("samples", unit="tasks") as bar:
+        collected = with_progress(spark, bar, tasks.collect)
+    total = TaskResult()
+    for row in collected:
+        total.add(pickle.loads(row[0]))
+    return total
+
+
+def _cores(spark: SparkSession, rows: int) -> int:
+    """Every core gets a task unless there is hardly anything to do."""
+    return spark.sparkContext.defaultParallelism if rows > 20_000 else 1
+
+
+def _encode_batches(
+    table: str, dictionaries: Dictionaries, span: Span, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield from encode(table, batch, dictionaries, span).to_batches()
+
+
+def _run_batches(
+    plan: BuildPlan, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    result = run_task((b.cast(RECORD) for b in batches), plan)
+    yield pa.RecordBatch.from_arrays([pa.array([pickle.dumps(result)], pa.binary())], ["result"])

@@ -1,0 +1,48 @@
+"""A tracks dataset written again in the layout "groups"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from intent.errors import UsageError
+from intent.progress import progress
+from intent.samples import groups
+from intent.samples import manifest as manifests
+from intent.samples.manifest import Manifest
+from intent.samples.orphans import prepare_folder, remove_orphans
+from intent.samples.rowgroups import read_row_groups
+from intent.samples.store import write_petastorm_metadata
+from intent.samples.units import needed_columns, read_unit
+
+
+def convert(samples: str | Path, out: str | Path) -> Manifest:
+    """Write the groups of the tracks dataset `samples` to `out`, one padded row each.
+
+    Day by day and row group by row group, so memory stays flat. Returns the new manifest.
+    """
+    samples, out = Path(samples), Path(out)
+    manifest = manifests.load(samples)
+    if manifest.layout != "tracks":
+        raise UsageError(f"{samples} has the layout {manifest.layout!r}; convert reads tracks")
+    manifests.check_files(samples, manifest)
+    dictionaries = manifests.load_dictionaries(samples, manifest)
+    prepare_folder(out)
+    shards = []
+    try:
+        with progress("converting", total=manifest.groups, unit="groups") as bar:
+            for shard in manifest.shards:
+                items = [(shard.path, i) for i in range(len(shard.row_groups))]
+                columns = needed_columns(manifest.schema)
+                tables = read_row_groups(str(samples), items, columns, workers=1, prefetch=1)
+                units = (read_unit(t, manifest.schema, manifest.schema) for t in tables)
+                shards.append(groups.write_shard(out, shard.day, units, manifest.schema))
+                bar.advance(shard.groups)
+        converted = replace(manifest, layout="groups", shards=shards)
+        write_petastorm_metadata(
+            out, groups.arrow_schema(manifest.schema), groups.unischema(manifest.schema), shards
+        )
+        manifests.save(out, converted, dictionaries)
+    finally:
+        remove_orphans(out)
+    return converted

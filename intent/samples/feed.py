@@ -1,0 +1,276 @@
+"""The feed: batches of sample groups for one rank, in the order of the epoch plan.
+
+Petastorm reads the row groups that the plan needs, ahead of time; batches are sliced out of them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from intent.errors import IntentError
+from intent.samples import manifest as manifests
+from intent.samples.manifest import Manifest
+from intent.samples.plan import EpochPlan
+from intent.samples.rowgroups import read_row_groups
+from intent.samples.units import Unit, needed_columns, read_unit
+from intent.schema import Schema
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A rank's part of one global batch; b = ceil(batch / ranks) rows on every rank and step.
+
+    Attributes:
+        epoch, step: where in the plan.
+        inputs: source -> ids [b, ...], narrow unsigned types.
+        labels: [b, tasks] of 0 and 1.
+        weights: [b]; 0 marks rows that only fill a short batch.
+        total: groups of this step over all ranks.
+        users, times: [b] which group each row is: the user and t0 (epoch ms).
+    """
+
+    epoch: int
+    step: int
+    inputs: dict[str, np.ndarray]
+    labels: np.ndarray
+    weights: np.ndarray
+    total: int
+    users: np.ndarray
+    times: np.ndarray
+
+
+class Feed(Protocol):
+    """What training and evaluation read from."""
+
+    schema: Schema
+
+    def steps(self, epoch: int) -> int:
+        """Steps of an epoch, the same on every rank."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from step `start` on."""
+
+
+@dataclass(frozen=True)
+class TrackFeed:
+    """Batches from the tracks dataset at `root`.
+
+    Attributes:
+        manifest: the dataset, or some days of it (`Manifest.only`).
+        schema: the sources and tasks that the model takes.
+        batch: global batch size.
+        seed, pool, shuffle, limit: see `EpochPlan`.
+        rank, world: this rank and the number of ranks.
+        fusion: whether batches carry the merged order that early fusion needs.
+        shuffle_labels: control experiment: labels are dealt out anew within each batch.
+    """
+
+    root: str | Path
+    manifest: Manifest
+    schema: Schema
+    batch: int
+    seed: int = 0
+    pool: int = 65_536
+    shuffle: bool = True
+    limit: int | None = None
+    rank: int = 0
+    world: int = 1
+    fusion: bool = False
+    shuffle_labels: bool = False
+
+    def __post_init__(self) -> None:
+        if self.manifest.layout != "tracks":
+            raise IntentError(
+                f"{self.root} has the layout {self.manifest.layout!r}; training reads tracks. "
+                "Convert it with: intent samples convert"
+            )
+        if not self.manifest.groups:
+            raise IntentError(f"{self.root} has no sample groups for the days asked for")
+
+    @property
+    def units(self) -> list[tuple[str, int]]:
+        """(shard, row group) of every unit, in the manifest's order."""
+        return [(s.path, g) for s in self.manifest.shards for g in range(len(s.row_groups))]
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """The order of an epoch; the same on every rank."""
+        sizes = tuple(n for s in self.manifest.shards for n in s.row_groups)
+        return EpochPlan(
+            sizes, self.seed, epoch, self.batch, self.pool, self.shuffle, self.limit
+        )
+
+    def steps(self, epoch: int) -> int:
+        """Steps of an epoch."""
+        return self.plan(epoch).steps
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of this rank from step `start` on, read ahead by a thread."""
+        return ahead(self._batches(epoch, start), depth=4)
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        plan, units, sizes = self.plan(epoch), self.units, self.plan(epoch).sizes
+        pools = plan.pools(self.rank, self.world, start)
+        tables = read_row_groups(
+            str(self.root), [units[u] for u in _reads(pools)], needed_columns(self.schema)
+        )
+        loaded: dict[int, Unit] = {}
+        in_use: dict[int, list[int]] = {}  # lane -> row groups of its current pool
+        try:
+            for step in range(start, plan.steps):
+                while pools and pools[0][0] <= step:
+                    _, lane, wanted = pools.pop(0)
+                    for unit in _enter(in_use, loaded, lane, wanted):
+                        loaded[unit] = read_unit(next(tables), self.manifest.schema, self.schema)
+                        if loaded[unit].groups != sizes[unit]:
+                            raise IntentError(
+                                f"{units[unit][0]}: row group {units[unit][1]} has "
+                                f"{loaded[unit].groups} groups, the manifest says {sizes[unit]}"
+                            )
+                yield self._assemble(plan, step, loaded)
+        finally:
+            tables.close()
+
+    def _assemble(self, plan: EpochPlan, step: int, loaded: dict[int, Unit]) -> Batch:
+        unit, index = plan.take(step, self.rank, self.world)
+        size = -(-self.batch // self.world)
+        # Filler rows repeat a real group, so shapes stay the same and no value is out of range.
+        any_unit = next(iter(loaded.values()))
+        rows: dict[str, np.ndarray] = {}
+        for u in np.unique(unit) if len(unit) else ():
+            at = np.flatnonzero(unit == u)
+            for name, values in _rows(loaded[int(u)], index[at], self.fusion).items():
+                if name not in rows:
+                    rows[name] = np.zeros((size, *values.shape[1:]), values.dtype)
+                rows[name][at] = values
+        if not len(unit):
+            filler = _rows(any_unit, np.zeros(1, np.int64), self.fusion)
+            rows = {name: np.repeat(values, size, axis=0) for name, values in filler.items()}
+        for values in rows.values():
+            values[len(unit) :] = values[0]
+        labels, users, times = (rows.pop(name) for name in (_LABELS, _USERS, _TIMES))
+        if self.shuffle_labels:
+            deal = np.random.default_rng([self.seed, plan.epoch, step, self.rank])
+            labels[: len(unit)] = deal.permutation(labels[: len(unit)])
+        weights = (np.arange(size) < len(unit)).astype(np.float32)
+        total = plan.step_groups(step)
+        return Batch(plan.epoch, step, rows, labels, weights, total, users, times)
+
+
+_LABELS, _USERS, _TIMES = ".labels", ".users", ".times"
+
+
+def _rows(unit: Unit, index: np.ndarray, fusion: bool) -> dict[str, np.ndarray]:
+    """Everything that a batch carries of some groups of a unit."""
+    return {
+        **unit.inputs(index, fusion),
+        _LABELS: unit.labels[index],
+        _USERS: unit.users[index],
+        _TIMES: unit.at[index],
+    }
+
+
+def _enter(
+    in_use: dict[int, list[int]], loaded: dict[int, Unit] | set[int], lane: int, wanted: list[int]
+) -> list[int]:
+    """Move `lane` on to a pool of row groups `wanted`; returns those that must be read.
+
+    Row groups that no lane uses any more are dropped from `loaded`.
+    """
+    in_use[lane] = wanted
+    kept = set().union(*in_use.values())
+    for unit in set(loaded) - kept:
+        loaded.pop(unit) if isinstance(loaded, dict) else loaded.remove(unit)
+    return [unit for unit in wanted if unit not in loaded]
+
+
+def _reads(pools: list[tuple[int, int, list[int]]]) -> list[int]:
+    """The row groups that have to be read for a sequence of pools, in order."""
+    in_use: dict[int, list[int]] = {}
+    loaded: set[int] = set()
+    reads = []
+    for _, lane, wanted in pools:
+        new = _enter(in_use, loaded, lane, wanted)
+        loaded.update(new)
+        reads += new
+    return reads
+
+
+def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+    """The same items, made up to `depth` ahead by a thread; its errors are raised here.
+
+    Leaving the iterator ends the thread.
+    """
+    ready: queue.Queue = queue.Queue(depth)
+    over = threading.Event()
+
+    def put(item: object) -> None:
+        while not over.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put((item, None))
+                if over.is_set():
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:
+            put((None, error))
+        finally:
+            items.close()
+
+    thread = threading.Thread(target=work, daemon=True, name="feed")
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        over.set()
+        thread.join()
+
+
+def split_days(manifest: Manifest, evaluation_days: int, purge: bool) -> tuple[list[str], list[str]]:
+    """Days to train on and days to evaluate on: the last ones (section 6.1).
+
+    With `purge`, training days whose longest horizon reaches into evaluation are left out.
+    """
+    days = manifest.days
+    if len(days) <= evaluation_days:
+        raise IntentError(
+            f"the samples have {len(days)} day(s) ({', '.join(days)}); training and evaluation "
+            f"on the last {evaluation_days} need at least {evaluation_days + 1}"
+        )
+    train, held_out = days[:-evaluation_days], days[-evaluation_days:]
+    if purge:
+        horizon = max(t.horizon_ms for t in manifest.schema.tasks)
+        limit = np.datetime64(held_out[0], "ms") - np.timedelta64(horizon, "ms")
+        kept = [d for d in train if np.datetime64(d, "ms") + np.timedelta64(1, "D") <= limit]
+        if not kept:
+            raise IntentError(f"purge leaves no training day of {', '.join(train)}; give more days")
+        train = kept
+    return train, held_out
+
+
+def open_samples(root: str | Path, content: bool = True) -> Manifest:
+    """The manifest of the dataset at `root`, its files checked."""
+    manifest = manifests.load(root)
+    manifests.check_files(root, manifest, content)
+    return manifest
+

@@ -1,0 +1,131 @@
+"""A row group in memory: the tracks of some user-days, from which windows are sliced.
+
+A unit holds each action once, however many groups look at it. B groups, A actions of all tracks of
+the unit, C cuts of the unit, V views, N window length, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from intent.errors import IntentError
+from intent.samples.cells import decode_cell
+from intent.samples.fusion import fusion_order
+from intent.samples.store import columns
+from intent.samples.windows import view_window, window_times
+from intent.schema import Schema
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One row group of tracks.
+
+    Attributes:
+        schema: which sources were read.
+        ids: view -> [A, F]; times: view -> [A].
+        low, end: view -> [C] where a cut's track begins and where its window ends.
+        at: [C] epoch ms of the cuts.
+        labels: [C, tasks].
+        history: [C, 18] ids; profile: [C, 6] ids, or None where the schema lacks them.
+        users: [C] user of each cut.
+    """
+
+    schema: Schema
+    ids: dict[str, np.ndarray]
+    times: dict[str, np.ndarray]
+    low: dict[str, np.ndarray]
+    end: dict[str, np.ndarray]
+    at: np.ndarray
+    labels: np.ndarray
+    history: np.ndarray | None
+    profile: np.ndarray | None
+    users: np.ndarray
+
+    @property
+    def groups(self) -> int:
+        """Sample groups of the unit, C."""
+        return len(self.at)
+
+    def inputs(self, index: np.ndarray, fusion: bool = False) -> dict[str, np.ndarray]:
+        """The model's inputs for the groups `index` [B], in their narrow unsigned types.
+
+        With `fusion`, also the order in which early fusion merges the views.
+        """
+        length, at = self.schema.length, self.at[index]
+        out = {}
+        for view in self.schema.views:
+            name = view.name
+            low, end = self.low[name][index], self.end[name][index]
+            out[name] = view_window(
+                view, self.ids[name], self.times[name], at, low, end, length
+            )
+        if self.history is not None:
+            out["history"] = self.history[index]
+        if self.profile is not None:
+            out["profile"] = self.profile[index]
+        if fusion and self.schema.views:
+            out["fusion"] = self._fusion(index)
+        return out
+
+    def _fusion(self, index: np.ndarray) -> np.ndarray:
+        names = [v.name for v in self.schema.views]
+        spans = {n: (self.low[n][index], self.end[n][index]) for n in names}
+        length = self.schema.length
+        times = [window_times(self.times[n], *spans[n], length) for n in names]
+        counts = [np.minimum(end - low, length) for low, end in spans.values()]
+        return fusion_order(times, counts, length)
+
+
+def needed_columns(schema: Schema) -> list[str]:
+    """Columns of a shard that groups with the sources of `schema` are made of."""
+    return ["user_id", "groups", *columns(schema)]
+
+
+def read_unit(table: pa.Table, stored: Schema, schema: Schema) -> Unit:
+    """Decode one row group.
+
+    Args:
+        table: its columns.
+        stored: the schema of the dataset.
+        schema: what is wanted of it: some of its sources and tasks.
+    """
+    data = {name: table[name].combine_chunks() for name in table.column_names}
+
+    def cells(name: str) -> list[np.ndarray]:
+        return [decode_cell(c.as_buffer()) for c in data[name]]
+
+    at, cut_end = cells("cut_time"), cells("cut_end")
+    groups = np.array([len(t) for t in at], np.int64)
+    if groups.tolist() != data["groups"].to_pylist():
+        raise IntentError("a row says another number of groups than it has; the shard is damaged")
+    row = np.repeat(np.arange(len(groups)), groups)
+    ends = np.concatenate(cut_end).astype(np.int64)
+    stored_views = [v.name for v in stored.views]
+    ids, times, low, end = {}, {}, {}, {}
+    for view in schema.views:
+        tracks = cells(f"{view.name}_ids")
+        lengths = np.array([len(t) for t in tracks], np.int64)
+        starts = (np.cumsum(lengths) - lengths)[row]
+        ids[view.name] = np.concatenate(tracks)
+        times[view.name] = np.concatenate(cells(f"{view.name}_times"))
+        low[view.name] = starts
+        end[view.name] = starts + ends[:, stored_views.index(view.name)]
+    tasks = [stored.tasks.index(t) for t in schema.tasks]
+    profile = None
+    if schema.profile:
+        profile = np.stack(cells("profile"))[row]
+    return Unit(
+        schema=schema,
+        ids=ids,
+        times=times,
+        low=low,
+        end=end,
+        at=np.concatenate(at),
+        labels=np.concatenate(cells("labels"))[:, tasks],
+        history=np.concatenate(cells("history")) if schema.history else None,
+        profile=profile,
+        users=data["user_id"].to_numpy(zero_copy_only=False)[row],
+    )

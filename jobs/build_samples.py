@@ -1,0 +1,283 @@
+"""Raw logs to sample groups: `intent samples`, or `spark-submit jobs/build_samples.py`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intent.errors import IntentError, UsageError
+
+if TYPE_CHECKING:
+    from intent.config import SamplesConfig
+    from intent.features.encode import Span
+    from intent.samples.build import TaskResult
+    from intent.samples.manifest import Manifest
+    from intent.schema import Schema
+
+app = typer.Typer(
+    help="Turn raw logs into sample groups, and look into the result.",
+    no_args_is_help=True,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def build_command(
+    context: typer.Context,
+    logs: Annotated[Path | None, typer.Option(help="folder with the raw tables")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the samples to write")] = None,
+    layout: Annotated[str, typer.Option(help="tracks, or groups: one padded row a group")] = "tracks",
+    config: Annotated[Path | None, typer.Option(help="YAML with a samples: section")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="samples.KEY=VALUE, repeatable")] = [],
+    dictionaries: Annotated[
+        Path | None, typer.Option(help="use this dictionaries-*.json, count no names")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(help="cores of local Spark (default: all)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one line of JSON on stdout")] = False,
+) -> None:
+    """Build samples: `intent samples --logs LOGS --out SAMPLES`."""
+    if context.invoked_subcommand:
+        return
+    from intent.config import load_config
+    if logs is None or out is None:
+        raise UsageError("intent samples needs --logs LOGS and --out SAMPLES; see --help")
+    if layout not in ("tracks", "groups"):
+        raise UsageError(f"--layout is tracks or groups, not {layout!r}")
+    settings = load_config(config, set_).samples
+    manifest = build_samples(
+        logs, out, settings, layout=layout, frozen=dictionaries, cores=cores
+    )
+    _show(manifest, out, as_json)
+
+
+@app.command()
+def describe(
+    samples: Path, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False
+) -> None:
+    """Say what a sample dataset holds and what became of the rows it was made from."""
+    from intent.samples import manifest
+
+    _show(manifest.load(samples), samples, as_json)
+
+
+@app.command()
+def verify(samples: Path) -> None:
+    """Check every shard's size and checksum against the manifest."""
+    from intent.samples import manifest
+
+    loaded = manifest.load(samples)
+    manifest.check_files(samples, loaded)
+    manifest.load_dictionaries(samples, loaded)
+    typer.echo(f"{samples}: {len(loaded.shards)} shards, {loaded.groups:,} groups, all as written")
+
+
+@app.command()
+def convert(
+    samples: Path, out: Annotated[Path, typer.Option(help="folder of the samples to write")]
+) -> None:
+    """Write a tracks dataset again in the layout "groups": one padded row a group."""
+    from intent.samples.convert import convert as convert_samples
+
+    manifest = convert_samples(samples, out)
+    typer.echo(f"{out}: {manifest.groups:,} groups in layout {manifest.layout}")
+
+
+@app.command()
+def clean(samples: Path) -> None:
+    """Remove what killed jobs left in a sample folder: files that its manifest does not name."""
+    from intent.samples.orphans import remove_orphans
+
+    removed = remove_orphans(samples)
+    typer.echo(f"{samples}: removed {len(removed)} files that the manifest does not name")
+
+
+def build_samples(
+    logs: Path,
+    out: Path,
+    settings: SamplesConfig,
+    layout: str = "tracks",
+    frozen: Path | None = None,
+    cores: int | None = None,
+) -> Manifest:
+    """Build the dataset `out` from the raw tables in `logs`; see the commands' help.
+
+    On any error the folder `out` holds what it held before.
+    """
+    from cluster.spark_logs import find_tables
+    from intent.samples.convert import convert as convert_samples
+    from intent.samples.orphans import prepare_folder, remove_orphans
+
+    files = find_tables(logs)
+    prepare_folder(out)
+    try:
+        if layout == "tracks":
+            manifest = _build_tracks(files, logs, out, settings, frozen, cores)
+        else:
+            with tempfile.TemporaryDirectory(dir=out, prefix=".tracks-") as tracks:
+                prepare_folder(Path(tracks))
+                _build_tracks(files, logs, Path(tracks), settings, frozen, cores)
+                manifest = convert_samples(tracks, out)
+    finally:
+        remove_orphans(out)
+    quarantine = out / "quarantine"
+    if manifest.quarantined:
+        typer.echo(f"unusable rows are in {quarantine}, with their reasons", err=True)
+    else:
+        shutil.rmtree(quarantine, ignore_errors=True)
+    return manifest
+
+
+def _build_tracks(
+    files: dict[str, list[Path]],
+    logs: Path,
+    out: Path,
+    settings: SamplesConfig,
+    frozen: Path | None,
+    cores: int | None,
+) -> Manifest:
+    from cluster.spark import readable_errors, session
+    from cluster.spark_logs import read_table
+    from cluster.spark_samples import ROWS, build, survey
+    from intent.features.vocabulary import Dictionaries
+    from intent.samples import manifest as manifests
+    from intent.samples.build import BuildPlan
+    from intent.samples.store import arrow_schema, unischema, write_petastorm_metadata
+
+    schema = _schema(files, settings.length)
+    with readable_errors():
+        spark = session("intent samples", cores)
+        frames = {name: read_table(spark, name, paths) for name, paths in files.items()}
+        found = survey(spark, frames)
+        span = _span(found, settings)
+        dictionaries = (
+            Dictionaries.load(frozen) if frozen else Dictionaries.from_counts(found, schema)
+        )
+        plan = BuildPlan(
+            root=str(out.resolve()),
+            schema=schema,
+            span=span,
+            cuts_per_day=settings.cuts_per_day,
+            groups_per_row_group=settings.groups_per_row_group,
+            seed=settings.seed,
+        )
+        rows = {name: found[f"{ROWS} {name}"][""] for name in files}
+        result = build(spark, frames, dictionaries, plan, sum(rows.values()))
+    _check_counts(rows, result, settings)
+    if not result.shards:
+        raise IntentError(
+            f"no cut could be drawn from {logs}: every action is within the longest horizon "
+            f"({max(t.horizon_ms for t in schema.tasks) // 3_600_000} h) of the end of the logs; "
+            "give logs of at least two days"
+        )
+    manifest = manifests.Manifest(
+        layout="tracks",
+        schema=schema,
+        span=(span.start, span.end),
+        seed=settings.seed,
+        cuts_per_day=settings.cuts_per_day,
+        shards=sorted(result.shards, key=lambda shard: shard.path),
+        rows_in=rows,
+        used=dict(sorted(result.used.items())),
+        quarantined=dict(sorted(result.quarantined.items())),
+        dropped=dict(sorted(result.dropped.items())),
+        censored_cuts=result.censored_cuts,
+        quarantine_files=sorted(result.quarantine_files),
+        dictionary_hash=dictionaries.hash(),
+        source=_source(logs),
+        code_version=_code_version(),
+    )
+    write_petastorm_metadata(out, arrow_schema(schema), unischema(schema), manifest.shards)
+    manifests.save(out, manifest, dictionaries)
+    return manifest
+
+
+def _schema(files: dict[str, list[Path]], length: int) -> Schema:
+    """The paper's schema, less what the logs do not have."""
+    from dataclasses import replace
+
+    from intent.features.tables import EVENT_TABLES
+    from intent.schema import PAPER
+
+    sources = [EVENT_TABLES[name] for name in files if name in EVENT_TABLES]
+    sources += ["history", *(["profile"] if "profile" in files else [])]
+    return replace(PAPER.keep(sources), length=length)
+
+
+def _span(found: dict[str, Counter], settings: SamplesConfig) -> Span:
+    """The observed days: what the configuration says, else what the data say."""
+    import numpy as np
+
+    from cluster.spark_samples import observed_span
+    from intent.features.encode import Span
+    from intent.schema import DAY_MS
+
+    span = observed_span(found)
+
+    def start_of(name: str, day: str) -> int:
+        try:
+            return int(np.datetime64(day, "D").astype("datetime64[ms]").astype(np.int64))
+        except ValueError:
+            raise UsageError(f"samples.{name} is a day such as 2026-01-31, not {day!r}") from None
+
+    first, last = settings.first_day, settings.last_day
+    return Span(
+        start_of("first_day", first) if first else span.start,
+        start_of("last_day", last) + DAY_MS if last else span.end,
+    )
+
+
+def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesConfig) -> None:
+    """Every row is accounted for, and not too many are unusable; else IntentError."""
+    chosen_days = settings.first_day or settings.last_day
+    for table, total in rows.items():
+        bad = {k: n for k, n in result.quarantined.items() if k.startswith(f"{table}/")}
+        dropped = sum(n for k, n in result.dropped.items() if k.startswith(f"{table}/"))
+        known = result.used[table] + sum(bad.values()) + dropped
+        if known != total:
+            raise IntentError(
+                f"table {table} has {total:,} rows but {known:,} are accounted for; were files "
+                "added or removed while the job ran? Run it again"
+            )
+        if chosen_days:  # what lies outside days that the user chose is no fault of the data
+            bad.pop(f"{table}/outside_span", None)
+        if sum(bad.values()) > settings.max_quarantine_share * total:
+            reasons = ", ".join(f"{k.split('/')[1]} {n:,}" for k, n in sorted(bad.items()))
+            raise IntentError(
+                f"{sum(bad.values()):,} of {total:,} rows of table {table} are unusable "
+                f"({reasons}), more than samples.max_quarantine_share = "
+                f"{settings.max_quarantine_share:g}; mend the logs or raise the limit"
+            )
+
+
+def _source(logs: Path) -> str:
+    """"simulated" where the logs say so of themselves, else the folder's name."""
+    return "simulated shop" if (logs / "shop.json").exists() else logs.name
+
+
+def _code_version() -> str:
+    from intent import __version__
+
+    return __version__
+
+
+def _show(manifest, folder: Path, as_json: bool) -> None:
+    from intent.samples.describe import summary, table
+
+    if as_json:
+        print(json.dumps(summary(manifest)))
+    else:
+        table(manifest, folder)
+
+
+if __name__ == "__main__":
+    from intent.cli import run
+
+    sys.exit(run(app))
