@@ -235,9 +235,7 @@ def test_an_empty_view_leaves_zeros_and_row_0_of_a_table_is_never_seen():
 def test_forward_gives_one_logit_a_group_and_task(reset_after):
     weights = random_weights(TINY, reset_after=reset_after)
     exact = ref.forward(weights, tiny_inputs(), TINY, reset_after=reset_after)
-    single = ref.forward(
-        weights, tiny_inputs(), TINY, reset_after=reset_after, dtype=np.float32
-    )
+    single = ref.forward(weights, tiny_inputs(), TINY, reset_after=reset_after, dtype=np.float32)
     assert list(exact) == ["realtime", "longterm"]
     for b in range(2):
         x = group_vector(weights, b)
