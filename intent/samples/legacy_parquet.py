@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+_SUFFIXES = (".parquet", ".parq", ".pq")
+
 
 class ParquetDatasetPiece:
     """One Parquet file, or one row group of it, with its partition: [(column, index of value)]."""
@@ -122,8 +124,10 @@ class ParquetDataset:
         rows = []
         for path in sorted(self.fs.find(root)):
             *folders, name = path.strip("/")[len(base) :].strip("/").split("/")
-            if any(part[:1] in ("_", ".") for part in (*folders, name)) or name.endswith(".crc"):
+            if any(part[:1] in ("_", ".") for part in (*folders, name)):
                 continue
+            if "." in name and not name.endswith(_SUFFIXES):
+                continue  # such as a JSON file beside the partitions
             keys = [tuple(unquote(part).split("=", 1)) for part in folders if "=" in part]
             rows.append((path, keys))
         if not rows:

@@ -88,6 +88,9 @@ def plain(tmp_path_factory) -> str:
         path = root / f"day={day}" / "part-0.parquet"
         path.parent.mkdir()
         pq.write_table(table, path, row_group_size=5)
+    for name in ("manifest.json", "_SUCCESS", ".part-0.parquet.crc", "_old/part-0.parquet"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("not a part of it")
     return root.as_uri()
 
 
