@@ -47,10 +47,12 @@ def interval(values_R: np.ndarray) -> list[float] | None:
     """[low, high] that holds the middle 95 % of the resamples.
 
     None if more than one resample in twenty has no value (is NaN), as happens when positives are
-    so few that a resample can miss them all: what is left would be a selection.
+    so few that a resample can miss them all: what is left would be a selection. None too if all are
+    equal (no positive at all, a perfect ranking): an interval without width would claim certainty
+    about users that were never seen.
     """
     defined = values_R[np.isfinite(values_R)]
-    if len(defined) < 0.95 * len(values_R) or not len(defined):
+    if len(defined) < 0.95 * len(values_R) or not len(defined) or np.ptp(defined) == 0:
         return None
     return np.quantile(defined, [0.025, 0.975]).tolist()
 

@@ -186,7 +186,7 @@ def _notes(result: dict, tasks: Sequence[Task]) -> list[str]:
                 f"{task.name}: {which} of {groups:,} groups has a purchase within its horizon, "
                 "so there is nothing to rank and no AUC. Evaluate on more users or days."
             )
-        elif result[f"auc_{task.name}"]["ci95"] is None and result["users"] >= 10:
+        elif _lacks_interval(result[f"auc_{task.name}"], result["users"]):
             notes.append(
                 f"{task.name}: only {positives:,} of {groups:,} groups are positive, too few "
                 "users for an interval of the AUC. Evaluate on more users or days."
@@ -197,6 +197,12 @@ def _notes(result: dict, tasks: Sequence[Task]) -> list[str]:
             "no interval is given, and no figure here says much about other users."
         )
     return notes
+
+
+def _lacks_interval(auc: dict, users: int) -> bool:
+    """Whether positives are too few for an interval; a perfect or constant score has none either."""
+    plain = auc["value"] in (0, 0.5, 1)
+    return auc["ci95"] is None and not plain and users >= bootstrap.FEWEST_USERS
 
 
 def _json(tree):

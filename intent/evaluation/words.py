@@ -48,7 +48,7 @@ def headline(result: dict, simulated: bool) -> str:
     auc, within = result[f"auc_{task}"], horizon(milliseconds)
     if auc["value"] is None:
         found = f"nothing to rank: all groups have a purchase within {within}, or none has"
-    elif auc["ci95"] and auc["ci95"][0] <= 0.5 <= auc["ci95"][1]:
+    elif auc["value"] == 0.5 or (auc["ci95"] and auc["ci95"][0] <= 0.5 <= auc["ci95"][1]):
         found = f"the model is no better than chance at telling who buys within {within}"
     elif auc["value"] < 0.5:
         found = f"the model is worse than chance at telling who buys within {within}"

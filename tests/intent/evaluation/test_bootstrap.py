@@ -89,3 +89,13 @@ def test_no_interval_where_there_can_be_none():
 def test_lengths_must_agree():
     with pytest.raises(IntentError, match="one length"):
         bootstrap.auc_interval([0.1, 0.2], [0, 1], ["a"])
+
+
+def test_no_interval_without_width():
+    perfect = np.arange(40) % 2
+    assert bootstrap.auc_interval(perfect, perfect, np.arange(40), resamples=50) == {
+        "value": 1.0,
+        "ci95": None,
+    }
+    assert bootstrap.interval(np.zeros(50)) is None
+    assert bootstrap.interval(np.arange(50.0)) is not None

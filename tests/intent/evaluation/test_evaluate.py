@@ -79,7 +79,7 @@ def test_no_positives_is_said_in_words():
     result = evaluate(scores, labels, users, TASKS, resamples=20)
     assert result["auc_realtime"] == {"value": None, "ci95": None}
     assert result["pr_auc"]["realtime"]["value"] is None
-    assert result["base_rate"]["realtime"]["value"] == 0
+    assert result["base_rate"]["realtime"] == {"value": 0, "ci95": None}
     assert result["auc_longterm"]["value"] > 0.6
     assert len(result["notes"]) == 1
     assert "realtime: none of 2,400 groups has a purchase" in result["notes"][0]

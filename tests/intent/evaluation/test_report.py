@@ -177,6 +177,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     [
         (0.81, [0.79, 0.83], "A user who buys within 1 hour outscores one who does not 81 times"),
         (0.52, [0.48, 0.56], "no better than chance"),
+        (0.5, None, "no better than chance"),
         (0.42, [0.38, 0.46], "worse than chance"),
         (0.999, None, "999 times in 1,000"),
     ],
