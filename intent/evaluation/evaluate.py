@@ -200,7 +200,7 @@ def _notes(result: dict, tasks: Sequence[Task]) -> list[str]:
 
 
 def _lacks_interval(auc: dict, users: int) -> bool:
-    """Whether positives are too few for an interval; a perfect or constant score has none either."""
+    """Whether positives are too few for an interval; a perfect or constant score has none."""
     plain = auc["value"] in (0, 0.5, 1)
     return auc["ci95"] is None and not plain and users >= bootstrap.FEWEST_USERS
 
