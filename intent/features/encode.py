@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from intent.features import discretize, tables
 from intent.features.tables import column_of
-from intent.features.vocabulary import Dictionaries
+from intent.features.vocabulary import Dictionaries, Vocabulary
 from intent.schema import BROWSE, DAY_MS, PROFILE, SWIPE, TAP, View
 
 RECORD = pa.schema(
@@ -167,7 +167,7 @@ def _tap(
     column = {
         "event": event,
         "page": _names(batch, "page", dictionaries["tap.page"]),
-        "button": dictionaries["tap.button"].ids(tables.text(column_of(batch, "button"))),
+        "button": _names(batch, "button", dictionaries["tap.button"]),
     }
     return _matrix(TAP, column), timestamp
 
@@ -185,7 +185,7 @@ def _browse(
         "type": kind,
         "stay_time": discretize.stay_time(stay),
         **{
-            name: dictionaries[f"browse.{name}"].ids(tables.text(column_of(batch, name)))
+            name: _names(batch, name, dictionaries[f"browse.{name}"])
             for name in ("leaf_category", "top_category", "page")
         },
     }
@@ -233,9 +233,9 @@ def _word(batch: pa.RecordBatch, column: str, words: tuple[str, ...]) -> np.ndar
     return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
 
 
-def _names(batch: pa.RecordBatch, column: str, vocabulary) -> np.ndarray:
-    """Ids of a name that every action has: one without is unknown, not absent."""
-    return np.maximum(vocabulary.ids(tables.text(column_of(batch, column))), 1)
+def _names(batch: pa.RecordBatch, column: str, vocabulary: Vocabulary) -> np.ndarray:
+    """Ids of a name: 0 where there is none, 1 where it is not in the dictionary. int64 [rows]."""
+    return vocabulary.ids(tables.text(column_of(batch, column)))
 
 
 def _matrix(view: View, columns: Mapping[str, np.ndarray]) -> np.ndarray:

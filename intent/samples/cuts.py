@@ -11,7 +11,7 @@ import numpy as np
 from intent.features.history import TIME_BITS, TIME_MASK
 from intent.schema import DAY_MS, Task
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_GOLDEN = 0x9E3779B97F4A7C15
 
 
 def mix(x: np.ndarray) -> np.ndarray:
@@ -42,9 +42,9 @@ def draw(moments: np.ndarray, user_hash: np.ndarray, per_day: int, seed: int) ->
     group[starts[1:]] = 1
     group = np.cumsum(group)
     rank = np.arange(len(moments)) - starts[group]
-    stream = mix(user_hash[user] + _GOLDEN * np.uint64(seed % 2**64))
-    stream = mix(stream + _GOLDEN * day.astype(np.uint64))
-    lot = mix(stream + _GOLDEN * (rank + 1).astype(np.uint64))
+    stream = mix(user_hash[user] + np.uint64(_GOLDEN * seed % 2**64))
+    stream = mix(stream + np.uint64(_GOLDEN) * day.astype(np.uint64))
+    lot = mix(stream + np.uint64(_GOLDEN) * (rank + 1).astype(np.uint64))
     order = np.lexsort((lot, group))
     position = np.empty(len(moments), np.int64)
     position[order] = np.arange(len(moments)) - starts[group[order]]

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
 from intent.samples.manifest import Manifest
-from intent.samples.plan import EpochPlan
+from intent.samples.plan import EpochPlan, Residents, reads
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.units import Unit, needed_columns, read_unit
 from intent.schema import Schema
@@ -117,27 +118,32 @@ class TrackFeed:
         return ahead(self._batches(epoch, start), depth=4)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        plan, units, sizes = self.plan(epoch), self.units, self.plan(epoch).sizes
+        plan, units = self.plan(epoch), self.units
         pools = plan.pools(self.rank, self.world, start)
         tables = read_row_groups(
-            str(self.root), [units[u] for u in _reads(pools)], needed_columns(self.schema)
+            str(self.root), [units[u] for u in reads(pools)], needed_columns(self.schema)
         )
-        loaded: dict[int, Unit] = {}
-        in_use: dict[int, list[int]] = {}  # lane -> row groups of its current pool
+        residents, loaded = Residents(), {}
         try:
             for step in range(start, plan.steps):
-                while pools and pools[0][0] <= step:
-                    _, lane, wanted = pools.pop(0)
-                    for unit in _enter(in_use, loaded, lane, wanted):
-                        loaded[unit] = read_unit(next(tables), self.manifest.schema, self.schema)
-                        if loaded[unit].groups != sizes[unit]:
-                            raise IntentError(
-                                f"{units[unit][0]}: row group {units[unit][1]} has "
-                                f"{loaded[unit].groups} groups, the manifest says {sizes[unit]}"
-                            )
+                while pools and pools[0].first <= step:
+                    new = residents.enter(pools.pop(0))
+                    loaded = {u: unit for u, unit in loaded.items() if u in residents.units}
+                    for u in new:
+                        loaded[u] = self._unit(next(tables), units[u], plan.sizes[u])
                 yield self._assemble(plan, step, loaded)
         finally:
             tables.close()
+
+    def _unit(self, table: pa.Table, where: tuple[str, int], groups: int) -> Unit:
+        """Decode a row group and check it against the manifest."""
+        unit = read_unit(table, self.manifest.schema, self.schema)
+        if unit.groups != groups:
+            raise IntentError(
+                f"{where[0]}: row group {where[1]} has {unit.groups} groups, the manifest says "
+                f"{groups}; the shard was replaced: build the samples again"
+            )
+        return unit
 
     def _assemble(self, plan: EpochPlan, step: int, loaded: dict[int, Unit]) -> Batch:
         unit, index = plan.take(step, self.rank, self.world)
@@ -176,32 +182,6 @@ def _rows(unit: Unit, index: np.ndarray, fusion: bool) -> dict[str, np.ndarray]:
         _USERS: unit.users[index],
         _TIMES: unit.at[index],
     }
-
-
-def _enter(
-    in_use: dict[int, list[int]], loaded: dict[int, Unit] | set[int], lane: int, wanted: list[int]
-) -> list[int]:
-    """Move `lane` on to a pool of row groups `wanted`; returns those that must be read.
-
-    Row groups that no lane uses any more are dropped from `loaded`.
-    """
-    in_use[lane] = wanted
-    kept = set().union(*in_use.values())
-    for unit in set(loaded) - kept:
-        loaded.pop(unit) if isinstance(loaded, dict) else loaded.remove(unit)
-    return [unit for unit in wanted if unit not in loaded]
-
-
-def _reads(pools: list[tuple[int, int, list[int]]]) -> list[int]:
-    """The row groups that have to be read for a sequence of pools, in order."""
-    in_use: dict[int, list[int]] = {}
-    loaded: set[int] = set()
-    reads = []
-    for _, lane, wanted in pools:
-        new = _enter(in_use, loaded, lane, wanted)
-        loaded.update(new)
-        reads += new
-    return reads
 
 
 def ahead(items: Iterator[T], depth: int) -> Iterator[T]:

@@ -22,6 +22,38 @@ LANES = 8
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Consecutive groups of a lane: needed from step `first` to `last`, from row groups `units`."""
+
+    first: int
+    last: int
+    lane: int
+    units: tuple[int, ...]
+
+
+class Residents:
+    """Which row groups are in memory while a rank goes through its pools."""
+
+    def __init__(self) -> None:
+        self._pools: list[Pool] = []
+        self.units: set[int] = set()
+
+    def enter(self, pool: Pool) -> list[int]:
+        """Take up `pool`, let go of pools that ended before it; returns the row groups to read."""
+        self._pools = [p for p in self._pools if p.last >= pool.first] + [pool]
+        self.units &= {unit for p in self._pools for unit in p.units}
+        new = [unit for unit in pool.units if unit not in self.units]
+        self.units.update(new)
+        return new
+
+
+def reads(pools: list[Pool]) -> list[int]:
+    """The row groups that are read for a sequence of pools, in order."""
+    residents = Residents()
+    return [unit for pool in pools for unit in residents.enter(pool)]
+
+
+@dataclass(frozen=True)
 class EpochPlan:
     """The order of one epoch.
 
@@ -73,23 +105,19 @@ class EpochPlan:
         unit = np.searchsorted(self._line_starts, line, "right") - 1
         return self._order[unit], line - self._line_starts[unit]
 
-    def pools(self, rank: int, world: int, start: int = 0) -> list[tuple[int, int, list[int]]]:
-        """The pools that a rank draws from, by the step at which it first needs them.
-
-        Returns (step, lane, row groups) for each pool that is in use at step `start` or later.
-        """
-        slots = self.rank_slots(rank, world)
-        lanes = sorted({s * LANES // self.batch for s in slots})
+    def pools(self, rank: int, world: int, start: int = 0) -> list[Pool]:
+        """The pools that a rank draws from at step `start` or later, by first step, then lane."""
+        lanes = sorted({s * LANES // self.batch for s in self.rank_slots(rank, world)})
         found = []
         for lane in lanes:
             _, width = self._lane_slots(lane)
-            size = self._pool_size
-            for number in range(-(-self._lane_size(lane) // size)):
-                first = number * size // width
-                last = (min((number + 1) * size, self._lane_size(lane)) - 1) // width
+            lane_size, size = self._lane_size(lane), self._pool_size
+            for number, low in enumerate(range(0, lane_size, size)):
+                last = (min(low + size, lane_size) - 1) // width
                 if last >= start:
-                    found.append((max(first, start), lane, self._pool_units(lane, number)))
-        return sorted(found, key=lambda pool: pool[:2])
+                    units = self._pool_units(lane, number)
+                    found.append(Pool(max(low // width, start), last, lane, units))
+        return sorted(found, key=lambda pool: (pool.first, pool.lane))
 
     @cached_property
     def _order(self) -> np.ndarray:
@@ -120,11 +148,11 @@ class EpochPlan:
     def _pool_size(self) -> int:
         return max(self.pool // LANES, 1)
 
-    def _pool_units(self, lane: int, number: int) -> list[int]:
+    def _pool_units(self, lane: int, number: int) -> tuple[int, ...]:
         low = self._lane_starts[lane] + number * self._pool_size
         high = min(low + self._pool_size, self._lane_starts[lane] + self._lane_size(lane))
         first, last = np.searchsorted(self._line_starts, [low, high - 1], "right") - 1
-        return [int(u) for u in self._order[first : last + 1]]
+        return tuple(int(u) for u in self._order[first : last + 1])
 
     def _in_lane(self, lane: int, at: np.ndarray) -> np.ndarray:
         """Positions on the line of the lane's groups number `at`."""
