@@ -126,11 +126,16 @@ def make_venv(environment: dict[str, str]) -> None:
     STAMP.unlink(missing_ok=True)
 
 
-def run_pip(environment: dict[str, str], stages: Stages) -> None:
-    """Run the one pip command. The whole of its output goes to the log, a line per stage here."""
+def pip_command() -> list[str]:
+    """The one command that installs everything."""
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--verbose", "--no-input"]
     for file in REQUIREMENTS:
         command += ["--requirement", file]
+    return command
+
+
+def follow(command: list[str], environment: dict[str, str], stages: Stages) -> None:
+    """Run pip. The whole of its output goes to the log, a line per stage goes here."""
     last = collections.deque(maxlen=15)
     process = subprocess.Popen(
         command,
@@ -166,7 +171,7 @@ def main() -> None:
         stages = Stages()
         stages.enter(0, "preparing .venv")
         make_venv(environment)
-        run_pip(environment, stages)
+        follow(pip_command(), environment, stages)
         stages.leave()
         STAMP.write_text(fingerprint())
         UNFINISHED.unlink()
