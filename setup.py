@@ -47,6 +47,7 @@ setup(
         "intent.commands": [
             "doctor = intent.doctor:command",
             "simulate = jobs.simulate:command",
+            "import = jobs.import_logs:command",
             "samples = jobs.build_samples:app",
             "train = jobs.train:command",
             "evaluate = jobs.evaluate:command",
