@@ -83,6 +83,7 @@ class ActionEmbedding(keras.layers.Layer):
 
     def call(self, ids):
         """Ids [B, N, F] -> (actions [B, N, A], 0 at padding; real [B, N] booleans)."""
+        ids = ops.cast(ids, "int32")  # LiteRT cannot slice or compare the narrow types
         real = ids[..., self.marker] > 0
         actions = self.fc(self.lookup(ids))
         return actions * ops.cast(real, actions.dtype)[..., None], real
