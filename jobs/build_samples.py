@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -111,7 +110,8 @@ def build_samples(
 
     On any error the folder `out` holds what it held before.
     """
-    from cluster.spark_logs import find_tables
+    from intent.features.logs import find_tables
+    from intent.samples.build import QUARANTINE
     from intent.samples.convert import convert as convert_samples
     from intent.samples.orphans import prepare_folder, remove_orphans
 
@@ -127,11 +127,8 @@ def build_samples(
                 manifest = convert_samples(tracks, out)
     finally:
         remove_orphans(out)
-    quarantine = out / "quarantine"
     if manifest.quarantined:
-        typer.echo(f"unusable rows are in {quarantine}, with their reasons", err=True)
-    else:
-        shutil.rmtree(quarantine, ignore_errors=True)
+        typer.echo(f"unusable rows are in {out / QUARANTINE}, with their reasons", err=True)
     return manifest
 
 

@@ -25,7 +25,8 @@ from intent.schema import Schema
 
 CHUNK_ROWS = 200_000  # records of complete users that are built together
 
-QUARANTINE = pa.schema([("table", pa.string()), ("reason", pa.string()), ("row", pa.string())])
+QUARANTINE = "_quarantine"  # readers of a dataset pass over names that begin so
+QUARANTINE_ROW = pa.schema([("table", pa.string()), ("reason", pa.string()), ("row", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,10 @@ def _write_quarantine(root: str, parts: list[pa.Table], counts: Counter) -> str:
     names = {t.kind: t.name for t in TABLES.values()}
     table = pa.concat_tables(parts)
     kinds = pa.array([names[k] for k in table["kind"].to_pylist()], pa.string())
-    table = pa.table([kinds, table["reason"], table["raw"]], schema=QUARANTINE)
+    table = pa.table([kinds, table["reason"], table["raw"]], schema=QUARANTINE_ROW)
     for kind, reason in zip(kinds.to_pylist(), table["reason"].to_pylist(), strict=True):
         counts[f"{kind}/{reason}"] += 1
-    folder = Path(root) / "quarantine"
+    folder = Path(root) / QUARANTINE
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"part-{os.urandom(8).hex()}.parquet"
     try:
