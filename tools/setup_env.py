@@ -140,7 +140,7 @@ def follow(command: list[str], environment: dict[str, str], stages: Stages) -> N
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env=environment,
         text=True,
         errors="replace",
         stdin=subprocess.DEVNULL,
@@ -159,6 +159,13 @@ def follow(command: list[str], environment: dict[str, str], stages: Stages) -> N
         sys.exit(f"setup: pip failed; its last lines are above, all of them in {LOG}")
 
 
+def compile_python() -> None:
+    """Write the bytecode that pip was told not to write, because here all cores do it."""
+    packages = VENV / "lib" / "python3.11" / "site-packages"
+    command = [str(VENV / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0", str(packages)]
+    subprocess.run(command, stdin=subprocess.DEVNULL)  # some packages carry files for Python 2
+
+
 def main() -> None:
     with (ROOT / "requirements.txt").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make test` beside `make demo`: the second waits
@@ -167,11 +174,14 @@ def main() -> None:
         check_system()
         began = time.monotonic()
         environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
+        environment |= {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         print(f"setup: making .venv with Python {sys.version.split()[0]} (log: .venv/setup.log)")
         stages = Stages()
         stages.enter(0, "preparing .venv")
         make_venv(environment)
         follow(pip_command(), environment, stages)
+        stages.enter(len(STAGES) + 1, "compiling Python files")
+        compile_python()
         stages.leave()
         STAMP.write_text(fingerprint())
         UNFINISHED.unlink()
