@@ -40,6 +40,10 @@ class BiGRU(keras.layers.Layer):
         self.forward_gru.build(actions_shape)
         self.backward_gru.build(actions_shape)
 
+    def compute_output_shape(self, actions_shape, real_shape):
+        batch, length, _ = actions_shape
+        return (batch, length, 2 * self.units), (batch, self.units), (batch, self.units)
+
     def call(self, actions, real):
         """(actions [B, N, A], real [B, N]) -> (h [B, N, 2D], last forward [B, D], last backward).
 

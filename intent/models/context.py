@@ -29,6 +29,9 @@ class ContextBlock(keras.layers.Layer):
         self.lookup.build(ids_shape)
         self.fc.build((ids_shape[0], sum(width for _, _, width in self.lookup.tables)))
 
+    def compute_output_shape(self, ids_shape):
+        return ids_shape[0], self.units
+
     def call(self, ids):
         """Ids [B, F] -> [B, C]. A missing feature (id 0) adds nothing."""
         return self.fc(self.lookup(ids))

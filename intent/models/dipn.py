@@ -57,7 +57,8 @@ def build(schema: Schema, config: ModelConfig, batch: int | None = None) -> kera
     Inputs, each of the narrow unsigned type in which it is stored: a view [B, N, F] left-aligned
     and right-padded with 0, "history" [B, 18], "profile" [B, 6] and, with early fusion, "fusion"
     [B, N] uint16 from `intent.samples.fusion.fusion_order`. A source that the schema or the
-    configuration lacks drops out, and so do the pairs that a missing view belongs to.
+    configuration lacks drops out, and so do the pairs that a missing view belongs to. Call the
+    model with exactly these arrays: Keras assigns a dict with another key in it by sorted position.
 
     Args:
         schema: what a sample group consists of.

@@ -81,6 +81,10 @@ class ActionEmbedding(keras.layers.Layer):
         width = sum(width for _, _, width in self.lookup.tables)
         self.fc.build((*ids_shape[:-1], width))
 
+    def compute_output_spec(self, ids):
+        actions = keras.KerasTensor((*ids.shape[:-1], self.units), self.compute_dtype)
+        return actions, keras.KerasTensor(ids.shape[:-1], "bool")
+
     def call(self, ids):
         """Ids [B, N, F] -> (actions [B, N, A], 0 at padding; real [B, N] booleans)."""
         ids = ops.cast(ids, "int32")  # LiteRT cannot slice or compare the narrow types

@@ -259,6 +259,36 @@ def test_the_same_seed_gives_the_same_weights():
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+def test_declared_shapes_and_types_are_the_computed_ones():
+    """Layers that declare them spare Keras a trace; they must not lie."""
+    model = full()
+    inputs = random_groups(SCHEMA, COUNTS)
+    for name in ("tap_embedding", "tap_bigru", "history_context"):
+        declared = model.get_layer(name).output
+        inner = keras.Model(model.input, declared)
+        computed = inner(inputs)
+        pairs = zip(tf.nest.flatten(declared), tf.nest.flatten(computed), strict=True)
+        for symbol, value in pairs:
+            assert symbol.shape[1:] == tuple(value.shape[1:])
+            assert symbol.dtype == value.dtype.name
+
+
+def test_mixed_precision_gives_nearly_the_same_logits():
+    inputs = random_groups(SCHEMA, COUNTS)
+    exact = make()
+    randomize(exact)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = make()
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(exact.get_weights())
+    for task, x in logits(mixed, inputs).items():
+        assert x.dtype == np.float32
+        np.testing.assert_allclose(x, logits(exact, inputs)[task], atol=0.1)
+
+
 def test_layers_import_no_backend():
     """keras.ops only, so that the same files run on another backend."""
     for file in Path(intent.models.__path__[0]).glob("*.py"):
