@@ -35,6 +35,10 @@ UNWANTED = {
     "PIP_QUIET", "PIP_VERBOSE", "PIP_REQUIRE_HASHES",
 }  # fmt: skip
 
+# For every pip that runs, also the one that fetches Horovod's build tools. 0 is how a variable of pip
+# asks for --no-compile.
+SET = {"PIP_NO_COMPILE": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
 # The lines of pip's output that begin a stage, in the order in which stages come
 STAGES = [
     (r"^Processing \./third_party/horovod", "Horovod: from the cache, or the tools to build it"),
@@ -174,7 +178,7 @@ def main() -> None:
         check_system()
         began = time.monotonic()
         environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
-        environment |= {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        environment |= SET
         print(f"setup: making .venv with Python {sys.version.split()[0]} (log: .venv/setup.log)")
         stages = Stages()
         stages.enter(0, "preparing .venv")
