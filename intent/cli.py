@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 
 import typer
@@ -79,6 +80,13 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _tell(f"cannot write {error.filename}: {error.strerror}", 1)
         raise
+
+
+def run_command(command: Callable, arguments: list[str] | None = None) -> int:
+    """Run a single job's command function as a program of its own; returns the exit status."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(command)
+    return run(app, arguments)
 
 
 def _version(wanted: bool) -> None:

@@ -36,7 +36,9 @@ def fusion_order(
         ValueError: shapes do not fit, or V * N does not fit into uint16.
     """
     if len(timestamps) != len(counts) or not len(timestamps):
-        raise ValueError(f"got {len(timestamps)} timestamps and {len(counts)} counts; expected >= 1")
+        raise ValueError(
+            f"got {len(timestamps)} timestamps and {len(counts)} counts; expected >= 1"
+        )
     if len(timestamps) * length > np.iinfo(np.uint16).max:
         raise ValueError(f"{len(timestamps)} views of {length} actions do not fit into uint16")
     for t in timestamps:

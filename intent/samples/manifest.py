@@ -144,13 +144,19 @@ def write_atomically(path: Path, text: str) -> None:
 def save(root: str | Path, manifest: Manifest, dictionaries: Dictionaries) -> None:
     """Make `manifest` the dataset at `root`; the dictionaries go beside it, named by their hash."""
     root = Path(root)
-    text = json.dumps(dictionaries.to_dict())
-    write_atomically(root / _dictionaries_name(manifest), text)
+    save_dictionaries(root, dictionaries)
     write_atomically(root / NAME, json.dumps(manifest.to_dict(), indent=1))
 
 
-def _dictionaries_name(manifest: Manifest) -> str:
-    return f"dictionaries-{manifest.dictionary_hash}.json"
+def dictionaries_name(dictionary_hash: str) -> str:
+    """Name of the file that holds the dictionaries of this hash."""
+    return f"dictionaries-{dictionary_hash}.json"
+
+
+def save_dictionaries(root: Path, dictionaries: Dictionaries) -> None:
+    """Write the dictionaries to `root`, atomically."""
+    text = json.dumps(dictionaries.to_dict())
+    write_atomically(root / dictionaries_name(dictionaries.hash()), text)
 
 
 def load(root: str | Path) -> Manifest:
@@ -169,7 +175,7 @@ def load(root: str | Path) -> Manifest:
 
 def load_dictionaries(root: str | Path, manifest: Manifest) -> Dictionaries:
     """The dictionaries of the dataset at `root`, checked against the manifest's hash."""
-    path = Path(root) / _dictionaries_name(manifest)
+    path = Path(root) / dictionaries_name(manifest.dictionary_hash)
     dictionaries = Dictionaries.load(path)
     if dictionaries.hash() != manifest.dictionary_hash:
         raise IntentError(f"{path} was altered: its hash is not the manifest's; build it again")

@@ -38,7 +38,7 @@ def remove_orphans(root: str | Path) -> list[Path]:
         shutil.rmtree(root)
         return removed
     manifest = manifests.load(root)
-    named = {MARKER, manifests.NAME, f"dictionaries-{manifest.dictionary_hash}.json"}
+    named = {MARKER, manifests.NAME, manifests.dictionaries_name(manifest.dictionary_hash)}
     named |= {"_common_metadata"} | {s.path for s in manifest.shards}
     named |= set(manifest.quarantine_files)
     removed = [

@@ -1,0 +1,86 @@
+"""Scores of every group of a feed, with what an evaluation needs to know of each group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from intent.errors import IntentError
+from intent.progress import progress
+
+if TYPE_CHECKING:
+    import keras
+
+    from intent.samples.feed import Feed
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores of n groups.
+
+    Attributes:
+        scores: task -> probabilities [n].
+        labels: [n, tasks] in the order of `scores`.
+        users: [n]; times: [n] epoch ms of the cuts.
+    """
+
+    scores: dict[str, np.ndarray]
+    labels: np.ndarray
+    users: np.ndarray
+    times: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write a Parquet file: user_id, time, and label_<task> and <task> for each task."""
+        columns = {"user_id": pa.array(self.users.tolist(), pa.string()), "time": self.times}
+        for i, (task, values) in enumerate(self.scores.items()):
+            columns |= {f"label_{task}": self.labels[:, i], task: values}
+        temporary = path.with_name(f".{path.name}")
+        pq.write_table(pa.table(columns), temporary)
+        temporary.replace(path)
+
+    @staticmethod
+    def load(path: Path) -> Predictions:
+        """The inverse of `save`; IntentError where there is no such file."""
+        if not path.exists():
+            raise IntentError(f"there is no {path}; `intent evaluate` writes it")
+        table = pq.read_table(path)
+        tasks = [n.removeprefix("label_") for n in table.column_names if n.startswith("label_")]
+        return Predictions(
+            scores={task: table[task].to_numpy() for task in tasks},
+            labels=np.stack([table[f"label_{task}"].to_numpy() for task in tasks], axis=1),
+            users=table["user_id"].to_numpy(),
+            times=table["time"].to_numpy(),
+        )
+
+
+def predict(model: keras.Model, feed: Feed) -> Predictions:
+    """Score all groups of the feed's epoch 0 in this process.
+
+    Raises IntentError where the feed gave fewer groups than it had announced.
+    """
+    from intent.training.step import learned_tasks, make_scoring_step, pick_inputs
+
+    labels = [task.name for task in feed.schema.tasks]
+    tasks = learned_tasks(model, labels)
+    score = make_scoring_step(model, labels)
+    parts, announced = [], 0
+    with progress("scoring", feed.steps(0), "steps") as bar:
+        for batch in feed.batches(0):
+            real = batch.weights > 0
+            probabilities = np.asarray(score(pick_inputs(model, batch.inputs)))[real]
+            parts.append((probabilities, batch.labels[real], batch.users[real], batch.times[real]))
+            announced += batch.total
+            bar.advance()
+    if not parts:
+        raise IntentError("the samples have no groups on the days to evaluate")
+    p, y, users, times = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if len(p) != announced:
+        raise IntentError(f"{len(p)} groups were scored of {announced}; check the samples")
+    columns = [labels.index(task) for task in tasks]
+    scores = {task: p[:, i].astype(np.float64) for i, task in enumerate(tasks)}
+    return Predictions(scores, y[:, columns], users, times)

@@ -1,0 +1,150 @@
+"""How good a run's scores are on held-out days: `intent evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intent.errors import IntentError
+
+if TYPE_CHECKING:
+    from intent.evaluation.predict import Predictions
+    from intent.training.run_dir import RunDir
+
+
+def command(
+    run: Annotated[Path, typer.Option(help="Run folder made by `intent train`.")],
+    samples: Annotated[Path, typer.Option(help="Samples to evaluate on.")],
+    batch_size: Annotated[int, typer.Option(help="Groups scored at a time.")] = 256,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one line of JSON on stdout.")
+    ] = False,
+) -> None:
+    """Score the held-out last day; write report.html, evaluation.json and predictions.parquet to RUN.
+
+    Prints AUC, average precision, log loss and calibration of both tasks, with intervals from
+    resampled users. Next: intent export --run RUN.
+    """
+    result, _ = evaluate_run(run, samples, batch_size)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        show(result, run / "report.html")
+
+
+def evaluate_run(run: Path, samples: Path, batch_size: int = 256) -> tuple[dict, Predictions]:
+    """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
+    from intent.config import dump_config
+    from intent.evaluation.evaluate import curves, evaluate
+    from intent.evaluation.predict import predict
+    from intent.evaluation.report import write_report
+    from intent.quiet import quiet_tensorflow
+    from intent.samples.feed import TrackFeed, open_samples, split_days
+    from intent.samples.manifest import write_atomically
+    from intent.training.run_dir import read_run
+
+    quiet_tensorflow()
+    directory = read_run(run)
+    manifest = open_samples(samples)
+    _check_fit(directory, manifest, samples)
+    settings = directory.config
+    from intent.models.dipn import reduce_schema  # brings Keras, so not before the checks
+
+    _, days = split_days(manifest, settings.train.evaluation_days, purge=False)
+    model = load_model(directory)
+    schema = reduce_schema(manifest.schema, settings.model)
+    feed = TrackFeed(
+        samples, manifest.only(days), schema, batch_size,
+        shuffle=False, fusion=settings.model.early_fusion,
+    )  # fmt: skip
+    found = predict(model, feed)
+    found.save(directory.path / "predictions.parquet")
+    tasks = [task for task in schema.tasks if task.name in found.scores]
+    result = evaluate(found.scores, found.labels, found.users, tasks)
+    result |= {"days": days, "source": manifest.source, "run": str(run)}
+    write_atomically(directory.path / "evaluation.json", json.dumps(result, indent=1))
+    write_report(
+        directory.path / "report.html",
+        result,
+        curves(found.scores, found.labels, tasks),
+        manifest=manifest.to_dict(),
+        days=days,
+        metrics=directory.metrics,
+        config=dump_config(settings),
+    )
+    return result, found
+
+
+def load_model(directory: RunDir):
+    """The trained model of a run; IntentError where training has not ended."""
+    if not directory.model.exists():
+        raise IntentError(
+            f"{directory.path} has no model.keras: training has not ended; the same "
+            "`intent train` command goes on with it"
+        )
+    import keras
+
+    import intent.models.dipn  # noqa: F401  registers the layers
+
+    return keras.saving.load_model(directory.model, compile=False)
+
+
+def _check_fit(directory: RunDir, manifest, samples: Path) -> None:
+    """Ids must mean the same in the run and in the samples."""
+    for what, ours, theirs in (
+        ("schema", directory.manifest.schema.hash(), manifest.schema.hash()),
+        ("dictionaries", directory.manifest.dictionary_hash, manifest.dictionary_hash),
+    ):
+        if ours != theirs:
+            raise IntentError(
+                f"run {directory.path} was trained with other {what} (hash {ours}) than {samples} "
+                f"has (hash {theirs}); build the samples with the run's own (--dictionaries) or "
+                "train anew"
+            )
+
+
+def show(result: dict, report: Path) -> None:
+    """Print the figures as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    simulated = " (simulated data)" if "simulated" in result["source"] else ""
+    title = (
+        f"Held-out {', '.join(result['days'])}: {result['groups']:,} groups of "
+        f"{result['users']:,} users{simulated}"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("task")
+    for heading in ("AUC [95 %]", "average precision", "base rate", "log loss", "calibration error"):
+        table.add_column(heading, justify="right")
+    for task in result["tasks"]:
+        table.add_row(
+            task,
+            estimate(result[f"auc_{task}"]),
+            estimate(result["pr_auc"][task], interval=False),
+            estimate(result["base_rate"][task], interval=False),
+            estimate(result["log_loss"][task], interval=False),
+            f"{result['calibration_error'][task]['value']:.4f}",
+        )
+    console = Console()
+    console.print(table)
+    for note in result["notes"]:
+        console.print(note)
+    console.print(f"report: {report}", soft_wrap=True)
+
+
+def estimate(figure: dict, interval: bool = True) -> str:
+    """A figure with its interval, as text."""
+    value, ci95 = figure["value"], figure.get("ci95")
+    text = "none" if value is None else f"{value:.4f}"
+    return f"{text} [{ci95[0]:.3f}, {ci95[1]:.3f}]" if interval and ci95 else text
+
+
+if __name__ == "__main__":
+    from intent.cli import run_command
+
+    sys.exit(run_command(command))

@@ -1,0 +1,158 @@
+"""Train DIPN with one process or several: `intent train`, or this file under `horovodrun`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intent.errors import IntentError, UsageError
+
+if TYPE_CHECKING:
+    from intent.config import IntentConfig
+    from intent.samples.feed import TrackFeed
+    from intent.samples.manifest import Manifest
+    from intent.training.comm import Communicator
+
+
+def command(
+    samples: Annotated[Path, typer.Option(help="Samples made by `intent samples`.")],
+    run: Annotated[Path, typer.Option(help="Run folder; one that exists is gone on with.")],
+    np: Annotated[int, typer.Option("--np", help="Horovod processes on this machine.")] = 1,
+    config: Annotated[Path | None, typer.Option(help="YAML with model: and train: sections.")] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="KEY=VALUE such as train.epochs=3; repeatable.")
+    ] = [],  # noqa: B006  typer reads it
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one line of JSON on stdout.")
+    ] = False,
+) -> None:
+    """Train DIPN on all days but the last, which stays held out.
+
+    Writes RUN/model.keras, checkpoints, metrics.jsonl and TensorBoard files. The same command goes
+    on from the newest checkpoint. Next: intent evaluate --run RUN --samples SAMPLES.
+    """
+    from intent.config import load_config
+
+    settings = load_config(config, set_)
+    if np < 1:
+        raise UsageError(f"--np is the number of processes, at least 1; got {np}")
+    started = "HOROVOD_RANK" in os.environ  # by a launcher: this is one rank of several
+    if np > 1 and not started:
+        _check_data(samples, settings)
+        _launch(np, sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])
+        return
+    summary = train(samples, run, settings)
+    if summary is None:
+        return
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        aucs = ", ".join(
+            f"{name.removeprefix('auc_')} AUC {value:.4f}"
+            for name, value in summary["validation"].items()
+            if name.startswith("auc_")
+        )
+        print(
+            f"trained {summary['groups']:,} groups in {summary['seconds']:.0f} s on "
+            f"{summary['ranks']} process(es); held-out {aucs}; model in {summary['model']}",
+            file=sys.stderr,
+        )
+
+
+def train(samples: Path, run: Path, settings: IntentConfig) -> dict[str, Any] | None:
+    """One rank's training; returns the summary on rank 0, None elsewhere."""
+    from cluster.horovod import connect
+    from intent.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    comm = connect()
+    manifest = _check_data(samples, settings, content=comm.rank == 0)
+    settings = _resolved(settings, manifest)
+    import keras
+
+    from intent.models.dipn import build
+    from intent.samples.manifest import load_dictionaries, save_dictionaries
+    from intent.training.loop import fit
+    from intent.training.run_dir import open_run
+
+    keras.utils.set_random_seed(settings.train.seed)
+    model = build(manifest.schema, settings.model)
+    directory = open_run(run, settings, manifest, comm)
+    if comm.rank == 0:  # the device bundle needs them, and the samples may be far away by then
+        save_dictionaries(directory.path, load_dictionaries(samples, manifest))
+    feed, held_out = feeds(samples, manifest, settings, comm)
+    summary = fit(model, feed, held_out, settings.train, comm, directory)
+    return summary if comm.rank == 0 else None
+
+
+def feeds(
+    samples: Path, manifest: Manifest, settings: IntentConfig, comm: Communicator
+) -> tuple[TrackFeed, TrackFeed]:
+    """This rank's share of the training days and of the held-out days."""
+    from dataclasses import replace
+
+    from intent.models.dipn import reduce_schema
+    from intent.samples.feed import TrackFeed, split_days
+
+    options = settings.train
+    train_days, held_out = split_days(manifest, options.evaluation_days, options.purge)
+    training = TrackFeed(
+        root=samples,
+        manifest=manifest.only(train_days),
+        schema=reduce_schema(manifest.schema, settings.model),
+        batch=options.batch_size,
+        seed=options.seed,
+        pool=options.shuffle_pool,
+        limit=options.max_groups,
+        rank=comm.rank,
+        world=comm.size,
+        fusion=settings.model.early_fusion,
+        shuffle_labels=options.shuffle_labels,
+    )
+    evaluation = replace(
+        training,
+        manifest=manifest.only(held_out),
+        shuffle=False,
+        limit=None,
+        shuffle_labels=False,
+    )
+    return training, evaluation
+
+
+def _check_data(samples: Path, settings: IntentConfig, content: bool = True) -> Manifest:
+    """The manifest of sound samples that have days enough; IntentError otherwise."""
+    from intent.samples.feed import open_samples, split_days
+
+    manifest = open_samples(samples, content)
+    split_days(manifest, settings.train.evaluation_days, settings.train.purge)
+    return manifest
+
+
+def _resolved(settings: IntentConfig, manifest: Manifest) -> IntentConfig:
+    """The configuration with what the samples were really made with."""
+    known = {
+        "length": manifest.schema.length,
+        "cuts_per_day": manifest.cuts_per_day,
+        "seed": manifest.seed,
+    }
+    return settings.model_copy(update={"samples": settings.samples.model_copy(update=known)})
+
+
+def _launch(processes: int, arguments: list[str]) -> None:
+    from cluster.horovod import launch
+
+    outcome = launch(processes, [sys.executable, "-m", "jobs.train", *arguments])
+    if outcome.status:
+        print(f"intent: training ended: {outcome.reason}", file=sys.stderr)
+        raise typer.Exit(outcome.status)
+
+
+if __name__ == "__main__":
+    from intent.cli import run_command
+
+    sys.exit(run_command(command))
