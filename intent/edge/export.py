@@ -64,7 +64,7 @@ def export_model(
     """
     if quantize not in ACCEPTED:
         raise UsageError(f"quantize is {quantize!r}, expected one of {', '.join(ACCEPTED)}")
-    with progress("exporting", total=3, unit="steps") as bar:
+    with progress("exporting", total=3) as bar:
         trained = _load(model) if isinstance(model, (str, Path)) else model
         single = _for_one_group(trained, schema, config)
         bar.advance()
@@ -134,7 +134,7 @@ def _for_one_group(trained: keras.Model, schema: Schema, config: ModelConfig) ->
     if expected != got:
         differing = sorted(set(got) ^ set(expected))[:3]
         raise IntentError(
-            f"the trained model is not the one that its configuration describes; differing weights: "
+            f"the trained model is not what its configuration describes; differing weights: "
             f"{differing}. Export with the configuration of its run"
         )
     single.set_weights(trained.get_weights())

@@ -27,12 +27,19 @@ FUSION = "fusion"  # the input of early fusion, see intent.samples.fusion
 
 
 def reduce_schema(schema: Schema, config: ModelConfig) -> Schema:
-    """`schema` without the sources and tasks that `config` leaves out; IntentError if none is left."""
+    """`schema` without what `config` leaves out; IntentError for unknown names and for nothing."""
     if config.sources is not None:
+        views = schema.views
         try:
             schema = schema.keep(config.sources)
         except ValueError as error:
             raise IntentError(f"model.sources: {error}") from None
+        if config.early_fusion and schema.views != views:
+            # "fusion" counts the positions of all views of the data it comes with.
+            raise IntentError(
+                f"model.early_fusion merges every view of the data, but model.sources="
+                f"{config.sources} leaves out some of {[v.name for v in views]}; name them all"
+            )
     if not schema.sources:
         raise IntentError(f"model.sources={config.sources} leaves no source; name at least one")
     if config.tasks is None:
@@ -120,7 +127,7 @@ def _encode(name: str, actions, real, config: ModelConfig):
 
 
 def _fuse(values: dict, real: dict, config: ModelConfig) -> dict:
-    """The r of every pair of views, or the v's where there is no pair or no inter-view attention."""
+    """The r of every pair of views; the v's where there is no pair or no inter-view attention."""
     pairs = [pair for pair in PAIRS if set(pair) <= set(values)] if config.inter_view else []
     if not pairs:
         return values

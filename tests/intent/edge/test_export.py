@@ -72,7 +72,11 @@ def test_device_scores_equal_the_trainer_s(model, exported):
 def test_the_bundle_says_what_it_holds(exported):
     folder, summary = exported
     about = json.loads((folder / "bundle.json").read_text())
-    assert {f.name for f in folder.iterdir()} == {"model.tflite", "dictionaries.json", "bundle.json"}
+    assert {f.name for f in folder.iterdir()} == {
+        "model.tflite",
+        "dictionaries.json",
+        "bundle.json",
+    }
     for name, file in about["files"].items():
         data = (folder / name).read_bytes()
         assert file == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

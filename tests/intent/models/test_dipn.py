@@ -67,7 +67,7 @@ def test_inputs_and_outputs_are_the_contract():
 
 
 def test_the_paper_s_size():
-    """256 actions, d = 32: what enters the branches is 3 x 256 x 64 wide, plus states and context."""
+    """256 actions, d = 32: the branches read 3 x 256 x 64 attended values, states and context."""
     model = dipn.build(PAPER, ModelConfig())
     assert model.input["browse"].dtype == "uint16"
     assert model.get_layer("features").output.shape == (None, 3 * 256 * 64 + 2 * 32 + 6 * 32)
@@ -190,10 +190,10 @@ def test_early_fusion_has_one_bigru_and_one_intra_view_attention():
 
 
 def test_early_fusion_of_one_view_is_that_view_s_model():
-    fused, plain = (make(sources=["tap"], early_fusion=e) for e in (True, False))
+    schema = SCHEMA.keep(["tap"])
+    fused, plain = (make(schema, early_fusion=e) for e in (True, False))
     for a, b in zip(plain.weights, fused.weights, strict=True):
         b.assign(a)
-    schema = SCHEMA.keep(["tap"])
     inputs = random_groups(schema, [8, 3, 0])
     both = {**inputs, "fusion": random_fusion(schema, inputs)}
     for task in TASKS:
@@ -247,6 +247,7 @@ def test_a_single_task_has_a_single_branch():
         ({"sources": []}, "leaves no source"),
         ({"tasks": ["soon"]}, "expected at least one of"),
         ({"tasks": []}, "expected at least one of"),
+        ({"sources": ["tap"], "early_fusion": True}, "merges every view of the data"),
     ],
 )
 def test_a_wrong_variant_is_an_error_of_the_user(variant, message):

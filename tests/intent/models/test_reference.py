@@ -50,8 +50,9 @@ def reference_weights(model: keras.Model, schema, config) -> dict:
     """The nested dict that the reference reads, filled from the model's layers."""
     weights: dict = {"tasks": {}}
     for view in schema.views:
-        embedding, gru = model.get_layer(f"{view.name}_embedding"), model.get_layer(
-            f"{view.name}_bigru"
+        embedding, gru = (
+            model.get_layer(f"{view.name}_embedding"),
+            model.get_layer(f"{view.name}_bigru"),
         )
         weights[view.name] = {
             "embedding": tables(embedding.lookup),

@@ -11,9 +11,7 @@ def naive(timestamps, counts, length):
     out = np.zeros((len(counts[0]), length), np.uint16)
     for b in range(len(out)):
         actions = [
-            (int(t[b, i]), v, i)
-            for v, t in enumerate(timestamps)
-            for i in range(counts[v][b])
+            (int(t[b, i]), v, i) for v, t in enumerate(timestamps) for i in range(counts[v][b])
         ]
         for p, (_, v, i) in enumerate(sorted(actions)[-length:]):
             out[b, p] = 1 + v * length + i
