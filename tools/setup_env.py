@@ -27,15 +27,15 @@ LOG = VENV / "setup.log"
 REQUIREMENTS = ["requirements.txt", "requirements-dev.txt"]
 OTHER_FILES = ["constraints.txt", "setup.py", "pyproject.toml", "third_party/horovod/*"]
 
-# Settings of pip that would send packages elsewhere than into .venv, or forbid what Horovod's build
-# needs. Those about where packages come from (index, proxy, certificates, cache, limits) stay.
+# Settings that would send packages elsewhere than into .venv, or forbid or slow down Horovod's
+# build. Those about where packages come from (index, proxy, certificates, cache, limits) stay.
 UNWANTED = {
     "PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_NO_DEPS",
     "PIP_DRY_RUN", "PIP_NO_BUILD_ISOLATION", "PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_CONSTRAINT",
-    "PIP_QUIET", "PIP_VERBOSE", "PIP_REQUIRE_HASHES",
+    "PIP_QUIET", "PIP_VERBOSE", "PIP_REQUIRE_HASHES", "PYTHONDONTWRITEBYTECODE",
 }  # fmt: skip
 
-# For every pip that runs, also the one that fetches Horovod's build tools. 0 is how a variable of pip
+# For every pip that runs, also the one that fetches the tools for Horovod. 0 is how the variable
 # asks for --no-compile.
 SET = {"PIP_NO_COMPILE": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
