@@ -40,6 +40,9 @@ def build_command(
         Path | None, typer.Option(help="use this dictionaries-*.json, count no names")
     ] = None,
     cores: Annotated[int | None, typer.Option(help="cores of local Spark (default: all)")] = None,
+    partitions: Annotated[
+        int | None, typer.Option(help="tasks that write shards (default: from the rows)")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON on stdout")] = False,
 ) -> None:
     """Build samples: `intent samples --logs LOGS --out SAMPLES`."""
@@ -51,9 +54,7 @@ def build_command(
     if layout not in ("tracks", "groups"):
         raise UsageError(f"--layout is tracks or groups, not {layout!r}")
     settings = load_config(config, set_).samples
-    manifest = build_samples(
-        logs, out, settings, layout=layout, frozen=dictionaries, cores=cores
-    )
+    manifest = build_samples(logs, out, settings, layout, dictionaries, cores, partitions)
     _show(manifest, out, as_json)
 
 
@@ -105,6 +106,7 @@ def build_samples(
     layout: str = "tracks",
     frozen: Path | None = None,
     cores: int | None = None,
+    partitions: int | None = None,
 ) -> Manifest:
     """Build the dataset `out` from the raw tables in `logs`; see the commands' help.
 
@@ -119,11 +121,11 @@ def build_samples(
     prepare_folder(out)
     try:
         if layout == "tracks":
-            manifest = _build_tracks(files, logs, out, settings, frozen, cores)
+            manifest = _build_tracks(files, logs, out, settings, frozen, cores, partitions)
         else:
             with tempfile.TemporaryDirectory(dir=out, prefix=".tracks-") as tracks:
                 prepare_folder(Path(tracks))
-                _build_tracks(files, logs, Path(tracks), settings, frozen, cores)
+                _build_tracks(files, logs, Path(tracks), settings, frozen, cores, partitions)
                 manifest = convert_samples(tracks, out)
     finally:
         remove_orphans(out)
@@ -139,6 +141,7 @@ def _build_tracks(
     settings: SamplesConfig,
     frozen: Path | None,
     cores: int | None,
+    partitions: int | None,
 ) -> Manifest:
     from cluster.spark import readable_errors, session
     from cluster.spark_logs import read_table
@@ -166,7 +169,7 @@ def _build_tracks(
             seed=settings.seed,
         )
         rows = {name: found[f"{ROWS} {name}"][""] for name in files}
-        result = build(spark, frames, dictionaries, plan, sum(rows.values()))
+        result = build(spark, frames, dictionaries, plan, sum(rows.values()), partitions)
     _check_counts(rows, result, settings)
     if not result.shards:
         raise IntentError(

@@ -1,0 +1,243 @@
+"""The sample job on a real local Spark: accounts, formats, partitions, and bad input."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from dataclasses import replace
+from shutil import copytree
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from intent.config import SamplesConfig
+from intent.errors import IntentError, UsageError
+from intent.features.encode import ORDER, Span, encode
+from intent.samples import manifest as manifests
+from intent.samples.build import BuildPlan, run_task
+from intent.samples.cells import decode_cell
+from intent.samples.feed import TrackFeed, open_samples
+from intent.samples.orphans import MARKER, prepare_folder, remove_orphans
+from jobs.build_samples import build_samples
+from tests.support.raw_logs import random_logs, write_logs
+
+SETTINGS = SamplesConfig(length=16, cuts_per_day=12, seed=3, groups_per_row_group=50)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return random_logs(users=5)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory, tables):
+    folder = tmp_path_factory.mktemp("logs")
+    write_logs(folder, tables)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, logs):
+    root = tmp_path_factory.mktemp("out") / "samples"
+    return root, build_samples(logs, root, SETTINGS)
+
+
+def test_every_row_is_accounted_for_and_shards_are_as_the_manifest_says(built, tables):
+    root, manifest = built
+    assert manifest.rows_in == {name: len(frame) for name, frame in tables.items()}
+    assert manifest.used == manifest.rows_in and not manifest.quarantined
+    assert open_samples(root) == manifest
+    names = {p.name for p in root.iterdir()}
+    assert {"manifest.json", "_common_metadata"} <= names and "_quarantine" not in names
+    rows = sum(pq.read_metadata(root / s.path).num_rows for s in manifest.shards)
+    assert rows == manifest.rows
+
+
+def test_the_spark_job_equals_the_library_on_the_same_records(built, tables, tmp_path):
+    root, manifest = built
+    dictionaries = manifests.load_dictionaries(root, manifest)
+    span = Span(*manifest.span)
+    parts = [
+        encode(n, pa.Table.from_pandas(f, preserve_index=False), dictionaries, span)
+        for n, f in tables.items()
+    ]
+    records = pa.concat_tables(parts).sort_by([(n, "ascending") for n in ORDER])
+    plan = BuildPlan(str(tmp_path), manifest.schema, span, 12, 1000, 3)
+    shards = run_task(records.to_batches(), plan).shards
+    assert replace(manifest, shards=shards).content_hash() == manifest.content_hash()
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_content_does_not_depend_on_partitions(built, logs, tmp_path, partitions):
+    other = build_samples(logs, tmp_path / "s", SETTINGS, partitions=partitions)
+    assert other.content_hash() == built[1].content_hash()
+    assert other.groups == built[1].groups
+
+
+def test_another_seed_gives_other_content(built, logs, tmp_path):
+    other = build_samples(logs, tmp_path / "s", SETTINGS.model_copy(update={"seed": 4}))
+    assert other.content_hash() != built[1].content_hash()
+
+
+def test_csv_and_gzipped_json_lines_give_the_same_groups(built, tables, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for name in ("touch", "history", "profile"):
+        tables[name].to_csv(logs / f"{name}.csv", index=False)
+    (logs / "tap").mkdir()
+    tables["tap"].to_json(logs / "tap" / "a.jsonl.gz", orient="records", lines=True)
+    half = len(tables["browse"]) // 2
+    (logs / "browse").mkdir()
+    for i, part in enumerate((tables["browse"][:half], tables["browse"][half:])):
+        text = part.to_json(orient="records", lines=True)
+        with gzip.open(logs / "browse" / f"{i}.json.gz", "wt") as file:
+            file.write(text)
+    manifest = build_samples(logs, tmp_path / "s", SETTINGS)
+    assert manifest.content_hash() == built[1].content_hash()
+
+
+def test_broken_rows_go_to_quarantine_with_their_reason(logs, tables, tmp_path, built):
+    copytree(logs, tmp_path / "logs")
+    broken = tables["browse"].head(9).copy()
+    broken["type"] = "steal"
+    broken.loc[broken.index[:4], "user_id"] = None
+    broken.to_parquet(tmp_path / "logs" / "browse" / "part-1.parquet")
+    manifest = build_samples(tmp_path / "logs", tmp_path / "s", SETTINGS)
+    assert manifest.quarantined == {"browse/no_user": 4, "browse/unknown_action": 5}
+    assert manifest.content_hash() == built[1].content_hash()
+    kept = pd.concat(pd.read_parquet(tmp_path / "s" / f) for f in manifest.quarantine_files)
+    assert len(kept) == 9 and kept["row"].str.contains("steal").all()
+    strict = SETTINGS.model_copy(update={"max_quarantine_share": 0.001})
+    with pytest.raises(IntentError, match="9 of .* browse are unusable .*no_user 4"):
+        build_samples(tmp_path / "logs", tmp_path / "t", strict)
+    assert not (tmp_path / "t").exists()
+    # a failed rebuild leaves the old dataset as it was
+    with pytest.raises(IntentError):
+        build_samples(tmp_path / "logs", tmp_path / "s", strict)
+    assert open_samples(tmp_path / "s") == manifest
+
+
+def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    text = tables["browse"].to_json(orient="records", lines=True)
+    (logs / "browse.jsonl").write_text(text + '{"user_id": "u", "times\n')
+    lines = tables["tap"].to_csv(index=False).splitlines()
+    (logs / "tap.csv").write_text("\n".join([*lines, "user-0,1728"]) + "\n")
+    manifest = build_samples(logs, tmp_path / "s", SETTINGS)
+    assert manifest.quarantined == {"browse/unparsable_row": 1, "tap/unparsable_row": 1}
+
+
+def test_only_browse_is_enough(tmp_path, tables):
+    write_logs(tmp_path / "logs", {"browse": tables["browse"][["user_id", "timestamp", "type"]]})
+    manifest = build_samples(tmp_path / "logs", tmp_path / "s", SETTINGS)
+    assert manifest.schema.sources == ("browse", "history")
+    assert manifest.groups > 50
+
+
+def test_groups_layout_holds_the_same_groups(built, logs, tmp_path):
+    dense = build_samples(logs, tmp_path / "g", SETTINGS, layout="groups")
+    assert dense.layout == "groups" and dense.groups == built[1].groups
+    assert dense.rows == dense.groups
+    rows = {
+        (r["user_id"], r["time"]): r
+        for s in dense.shards
+        for r in pq.ParquetFile(tmp_path / "g" / s.path).read().to_pylist()
+    }
+    feed = TrackFeed(built[0], built[1], built[1].schema, batch=64)
+    for batch in feed.batches(0):
+        for i in np.flatnonzero(batch.weights):
+            row = rows.pop((batch.users[i], int(batch.times[i])))
+            assert [row["label_realtime"], row["label_longterm"]] == batch.labels[i].tolist()
+            for name, ids in batch.inputs.items():
+                assert (decode_cell(row[name]) == ids[i]).all()
+    assert not rows
+    with pytest.raises(IntentError, match="layout 'groups'"):
+        TrackFeed(tmp_path / "g", dense, dense.schema, batch=64)
+
+
+def test_both_layouts_open_in_any_petastorm_reader(built, logs, tmp_path):
+    from intent.samples.petastorm_compat import install
+
+    install()
+    from petastorm import make_reader
+
+    root, manifest = built
+    with make_reader(f"file://{root}", reader_pool_type="dummy", num_epochs=1) as reader:
+        rows = list(reader)
+    assert sum(int(r.groups) for r in rows) == manifest.groups
+    assert rows[0].swipe_ids.shape[1] == 14 and rows[0].labels.shape[1] == 2
+    build_samples(logs, tmp_path / "g", SETTINGS, layout="groups")
+    with make_reader(f"file://{tmp_path / 'g'}", reader_pool_type="dummy", num_epochs=1) as reader:
+        first = next(reader)
+    assert first.swipe.shape == (16, 14) and first.browse.dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "there is no logs folder"),
+        (lambda folder: folder.mkdir(), "none of the tables"),
+        (lambda folder: write_logs(folder, {"tap": _browse()}), "no browse table"),
+        (
+            lambda folder: write_logs(folder, {"browse": _browse().drop(columns="type")}),
+            "lacks the required column type",
+        ),
+        (lambda folder: write_logs(folder, {"browse": _browse(user_id=None)}), "none of the 3 rows"),
+        (lambda folder: write_logs(folder, {"browse": _browse(type="x")}), "3 of 3 rows .* unusable"),
+        (lambda folder: write_logs(folder, {"browse": _browse()}), "at least two days"),
+    ],
+)
+def test_bad_logs_end_in_one_line_and_leave_nothing(tmp_path, make, message):
+    make(tmp_path / "logs")
+    with pytest.raises(IntentError, match=message):
+        build_samples(tmp_path / "logs", tmp_path / "s", SETTINGS)
+    assert not (tmp_path / "s").exists()
+
+
+def _browse(**change) -> pd.DataFrame:
+    row = {"user_id": "u", "timestamp": 1_700_000_000_000, "type": "browse"} | change
+    return pd.DataFrame([row] * 3)
+
+
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path, logs):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="not empty and holds no samples"):
+        build_samples(logs, tmp_path, SETTINGS)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_a_killed_job_leaves_is_no_dataset_and_is_cleaned_up(tmp_path, logs, built):
+    prepare_folder(tmp_path / "s")
+    orphan = tmp_path / "s" / "day=2024-10-04" / "part-0.parquet"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"half")
+    with pytest.raises(IntentError, match="no .*manifest.json"):
+        open_samples(tmp_path / "s")
+    manifest = build_samples(logs, tmp_path / "s", SETTINGS)  # simply run again
+    assert not orphan.exists()
+    assert manifest.content_hash() == built[1].content_hash()
+    orphan.write_bytes(b"half")
+    assert remove_orphans(tmp_path / "s") == [orphan]
+    assert open_samples(tmp_path / "s") == manifest
+    assert (tmp_path / "s" / MARKER).exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_dataset(tmp_path, logs):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("cannot mount a small tmpfs here (needs root), so no disk can be made full")
+    try:
+        manifest = build_samples(logs, disk / "s", SETTINGS)
+        (disk / "filler").write_bytes(b"x" * (220 * 1024 - sum(s.size for s in manifest.shards)))
+        more = SETTINGS.model_copy(update={"cuts_per_day": 40, "length": 250, "seed": 9})
+        with pytest.raises((IntentError, OSError), match="No space left"):
+            build_samples(logs, disk / "s", more)
+        assert open_samples(disk / "s") == manifest
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
