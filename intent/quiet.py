@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's own remarks (no GPU here, oneDNN is on) off the terminal."""
+"""Keeps the remarks of TensorFlow and LiteRT (no GPU here, oneDNN is on) off the terminal."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def quiet_tensorflow() -> None:
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "3" or "tensorflow" in sys.modules:
         import tensorflow  # noqa: F401
     else:
-        with _stderr_held():
+        with stderr_held():
             import tensorflow  # noqa: F401
 
 
 @contextmanager
-def _stderr_held() -> Iterator[None]:
+def stderr_held() -> Iterator[None]:
     """Hold back what is written to file descriptor 2; an error lets all of it through.
 
-    TensorFlow writes some lines while it is loaded, before any of its log settings count.
+    These libraries write some lines while they are loaded, before any log setting counts.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

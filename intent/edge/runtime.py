@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from intent.errors import IntentError
+from intent.quiet import stderr_held
 from intent.schema import Schema
 
 BUNDLE, MODEL, DICTIONARIES = "bundle.json", "model.tflite", "dictionaries.json"
@@ -29,8 +30,10 @@ class Scorer:
     def __init__(self, content: bytes, threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        # The interpreter reads its model from these bytes for as long as it lives.
-        self._interpreter = Interpreter(model_content=content, num_threads=threads)
+        with stderr_held():
+            # The interpreter reads its model from these bytes for as long as it lives.
+            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner(SIGNATURE)
         self.inputs = {
             name: (tuple(map(int, d["shape"][1:])), np.dtype(d["dtype"]))
