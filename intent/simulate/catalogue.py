@@ -15,6 +15,7 @@ import numpy as np
 from intent.simulate.parameters import DETAIL, KINDS, LIST, PAY, Parameters
 
 STUDY = ("Comments", "Sizes", "Cart")  # the usual order of studying a thing
+ASK = ("Service", "Guarantee", "Delivery", "Coupons", "Similar")  # what one asks before buying
 _CHANNELS = (
     "Fashion", "Shoes", "Beauty", "Phone", "Home", "Food", "Baby",
     "Sport", "Toys", "Books", "Garden", "Pets", "Travel",
@@ -22,10 +23,10 @@ _CHANNELS = (
 _FIRST_BUTTONS = {
     "home": ("Banner", "Search", "Channel", "Recommend", "Scan"),
     "list": ("Search", "Item", "Filter", "Sort", "Price"),
-    "detail": (*STUDY, "AddToCart", "Collect", "Shop", "Photos", "Share", "Service", "Similar"),
+    "detail": (*STUDY, "AddToCart", "Collect", *ASK, "Shop", "Photos", "Share"),
     "cart": ("Select", "Edit", "Delete", "Checkout"),
     "pay": ("Confirm", "Address", "Coupon", "Method"),
-    "other": ("Message", "Orders", "Settings"),
+    "other": ("Delivery", "Message", "Settings"),
 }
 
 
@@ -81,7 +82,7 @@ def _page_names(p: Parameters) -> tuple[tuple[str, ...], tuple[tuple[int, int], 
         "detail": p.detail_pages, "list": p.list_pages, "pay": p.pay_pages, "home": p.home_pages,
         "cart": p.cart_pages, "other": p.other_pages, "silent": p.silent_pages,
     }  # fmt: skip
-    first = {"list": "Page_SearchItem", "silent": "Page_Video"}
+    first = {"list": "Page_SearchItem", "other": "Page_Orders", "silent": "Page_Video"}
     names, spans = [], {}
     for kind, size in sizes.items():
         base = first.get(kind, f"Page_{kind.capitalize()}")
@@ -106,10 +107,10 @@ def _button_names(p: Parameters, page_names: tuple[str, ...], spans) -> tuple[tu
     return tuple(names), tuple(out)
 
 
-def _cover(rng: np.random.Generator, cdf: np.ndarray, size: int) -> np.ndarray:
-    """[size] indices drawn from `cdf`, each index at least once."""
+def _assign(rng: np.random.Generator, cdf: np.ndarray, size: int) -> np.ndarray:
+    """[size] indices: the first ones in order, so that each occurs, the others drawn from `cdf`."""
     drawn = pick(cdf, rng.random(size))
-    drawn[rng.permutation(size)[: len(cdf)]] = np.arange(len(cdf))
+    drawn[: len(cdf)] = np.arange(len(cdf))
     return drawn
 
 
@@ -119,7 +120,7 @@ def catalogue(p: Parameters) -> Catalogue:
     rng = np.random.Generator(np.random.Philox(p.catalogue_seed))
     pages, page_kinds = _page_names(p)
     buttons, button_kinds = _button_names(p, pages, page_kinds)
-    special = {KINDS.index("list"): 1, DETAIL: 5, PAY: 1}  # tapped only when the action happens
+    special = {KINDS.index("list"): 1, DETAIL: 10, PAY: 1}  # drawn apart from the others
     button_cdf = []
     for kind, (first, past) in enumerate(button_kinds):
         cdf = np.zeros(past - first)
@@ -143,8 +144,8 @@ def catalogue(p: Parameters) -> Catalogue:
         button_xy=xy,
         leaves=tuple(f"Leaf_{i:05d}" for i in range(leaves)),
         tops=tuple(f"Top_{i:03d}" for i in range(p.top_categories)),
-        leaf_top=_cover(rng, zipf_cdf(p.top_categories, 0.7), leaves),
-        leaf_page=first + _cover(rng, zipf_cdf(past - first, 0.9), leaves),
+        leaf_top=_assign(rng, zipf_cdf(p.top_categories, 0.7), leaves),
+        leaf_page=first + _assign(rng, zipf_cdf(past - first, 0.9), leaves),
         leaf_price=np.exp(rng.normal(4.0, 1.0, leaves)),
         leaf_cdf=zipf_cdf(leaves, p.zipf),
     )

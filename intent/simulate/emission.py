@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intent.simulate.catalogue import STUDY, Catalogue, pick
+from intent.simulate.catalogue import ASK, STUDY, Catalogue, pick
 from intent.simulate.parameters import (
-    BROWSING, COMPARING, DETAIL, LIST, OTHER, PAY, SILENT, Parameters,
+    COMPARING, DETAIL, LIST, OTHER, PAY, SILENT, Parameters,
 )  # fmt: skip
 from intent.simulate.people import People
 from intent.simulate.process import Visits
@@ -57,7 +57,9 @@ class Taps:
     button: np.ndarray
 
 
-def set_scenes(v: Visits, p: Parameters, shop: Catalogue, rng: np.random.Generator) -> Scene:
+def set_scenes(
+    v: Visits, people: People, p: Parameters, shop: Catalogue, rng: np.random.Generator
+) -> Scene:
     """Draws what every visit is about from its hidden state and mission."""
     n = len(v.user)
     mission = v.state >= COMPARING
@@ -83,6 +85,9 @@ def set_scenes(v: Visits, p: Parameters, shop: Catalogue, rng: np.random.Generat
         chosen = kind == k
         page[chosen] = first + pick(shop.page_cdf[k], u[chosen])
     page = np.where(detail, shop.leaf_page[leaf], page)
+    odds = p.orders * np.exp(p.orders_propensity * people.propensity[v.user])
+    looks_up = (kind == OTHER) & (rng.random(n) * (1 + odds) < odds)  # who buys awaits parcels
+    page = np.where(looks_up, shop.page_kinds[OTHER][0], page)
 
     tilt = np.where(on_wanted == v.focused, 1 + p.study_focus, 1 - p.study_focus)
     study = np.take(p.study, v.state) * np.where(mission & on_pair, tilt, 1.0)
@@ -107,10 +112,12 @@ def set_scenes(v: Visits, p: Parameters, shop: Catalogue, rng: np.random.Generat
 
 
 def _ordinary_taps(
-    v: Visits, s: Scene, weight: np.ndarray, p: Parameters, shop: Catalogue, rng: np.random.Generator
+    v: Visits, s: Scene, people: People, weight: np.ndarray, p: Parameters, shop: Catalogue,
+    rng: np.random.Generator,
 ) -> Taps:
     """Taps that every page invites: some on its buttons, the others anywhere."""
-    counts = rng.poisson(np.where(s.kind == SILENT, 0.0, p.taps_per_visit * weight))
+    mean = p.taps_per_visit * weight * people.tap_style[v.user]
+    counts = rng.poisson(np.where(s.kind == SILENT, 0.0, mean))
     visit = np.repeat(np.arange(len(counts)), counts)
     button = np.full(len(visit), -1)
     on_button = rng.random(len(visit)) < p.button_share
@@ -118,7 +125,17 @@ def _ordinary_taps(
     for k, (first, _) in enumerate(shop.button_kinds[: OTHER + 1]):
         chosen = on_button & (kind == k)
         button[chosen] = first + pick(shop.button_cdf[k], u[chosen])
+    odds = _odds(p.ask)[v.state] * np.exp(p.ask_propensity * people.propensity[v.user])
+    asks = (button >= 0) & (kind == DETAIL) & (rng.random(len(visit)) < (odds / (1 + odds))[visit])
+    first = shop.button_kinds[DETAIL][0] + len(STUDY) + 2
+    button = np.where(asks, first + rng.integers(len(ASK), size=len(visit)), button)
     return Taps(visit, rng.random(len(visit)), button)
+
+
+def _odds(shares: tuple[float, ...]) -> np.ndarray:
+    """Odds of a table of shares."""
+    share = np.array(shares)
+    return share / (1 - share)
 
 
 def _telling_taps(
@@ -151,11 +168,11 @@ def emit(
     Codes stand for names (-1 for none), NaN for "does not apply", times are ms since the start of
     the logs. `rate` scales ordinary taps, swipes and studies; pages and browse rows stay.
     """
-    s = set_scenes(v, p, shop, rng)
+    s = set_scenes(v, people, p, shop, rng)
     spell = v.end - v.start
     weight = spell / (1000 * p.visit_seconds) * rate
     telling = _telling_taps(v, s, min(1.0, rate), shop, rng)
-    taps = [_ordinary_taps(v, s, weight * people.tap_style[v.user], p, shop, rng), *telling]
+    taps = [_ordinary_taps(v, s, people, weight, p, shop, rng), *telling]
     swipes = rng.poisson(p.swipes_per_visit * weight * people.swipe_style[v.user])
     swipe_visit = np.repeat(np.arange(len(swipes)), swipes)
 
@@ -233,9 +250,8 @@ def _coordinates(
 
     swiped = np.flatnonzero(action == 2)
     state, n = v.state[visit[swiped]], len(swiped)
-    odds = np.log(np.array(p.reading[BROWSING:]) / (1 - np.array(p.reading[BROWSING:])))
-    logit = odds[state - BROWSING] + people.haste[v.user[visit[swiped]]]
-    reads = rng.random(n) * (1 + np.exp(-logit)) < 1
+    odds = _odds(p.reading)[state] * np.exp(people.haste[v.user[visit[swiped]]])
+    reads = rng.random(n) * (1 + odds) < odds
     sideways = rng.random(n) < np.take(p.gallery, state)
     length = np.where(reads, 0.16, 0.42) * np.exp(0.35 * rng.normal(size=n))
     length *= np.where(rng.random(n) < np.where(reads, 0.68, 0.85), -1, 1)  # up: y falls

@@ -56,7 +56,7 @@ class Parameters:
     activity_sigma: float = 0.50  # lognormal over users: the heavy tail
     day_sigma: float = 0.30  # lognormal over days of one user
     activity_propensity: float = 0.15  # correlation of activity with the propensity to buy
-    sessions_per_day: float = 3.2  # besides the first
+    sessions_per_day: float = 5.5  # besides the first
     style_sigma: float = 0.30  # lognormal over users: taps and swipes per visit
     screens: tuple[tuple[int, int], ...] = (
         (1080, 1920), (1080, 2340), (1440, 2960), (720, 1280), (750, 1334), (1125, 2436), (1242, 2208),
@@ -69,16 +69,17 @@ class Parameters:
     )  # fmt: skip
 
     # The hidden process: a birth-death chain browsing <-> comparing <-> deciding <-> paying -> buy.
-    up: tuple[float, ...] = (0.0, 0.014, 0.12, 0.10, 1.3)
-    down: tuple[float, ...] = (0.0, 0.0, 0.07, 0.14, 0.35)
-    memory_minutes: float = 600.0  # an idle user forgets at rate 1 / memory
-    start_propensity: float = 0.55  # log rate browsing -> comparing per unit of propensity
-    pay_propensity: float = 0.55  # log rate deciding -> paying per unit of propensity
+    up: tuple[float, ...] = (0.0, 0.048, 0.08, 0.16, 1.3)
+    down: tuple[float, ...] = (0.0, 0.0, 0.025, 0.05, 0.35)
+    memory_minutes: float = 900.0  # an idle user forgets at rate 1 / memory
+    start_propensity: float = 0.7  # log rate browsing -> comparing per unit of propensity
+    pay_propensity: float = 0.7  # log rate deciding -> paying per unit of propensity
     pay_price: float = 0.35  # log rate deciding -> paying per unit of sensitivity x dearness
-    earnest: float = 0.5  # share of missions in earnest (shows in the order of actions)
-    earnest_factor: tuple[float, float] = (0.25, 1.9)  # on deciding -> paying
+    earnest: float = 0.4  # share of missions in earnest (shows in the order of actions)
+    earnest_propensity: float = 0.85  # log odds of being in earnest per unit of propensity
+    earnest_factor: tuple[float, float] = (0.03, 2.4)  # on deciding -> paying
     focused: float = 0.5  # share of missions on target (shows across views)
-    focused_factor: tuple[float, float] = (0.35, 1.75)
+    focused_factor: tuple[float, float] = (0.06, 1.9)
     sated: float = 0.7  # share of the wish to start anew that a purchase takes away ...
     sated_minutes: float = 720.0  # ... and the time in which it comes back
     hour_purchase: float = 0.35  # amplitude of the daily wave (peak 21 h) on starting and paying
@@ -89,9 +90,9 @@ class Parameters:
     visit_factor: tuple[float, ...] = (1.0, 1.0, 1.1, 1.1, 0.9)
     kinds: tuple[tuple[float, ...], ...] = (
         (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-        (0.09, 0.22, 0.50, 0.03, 0.00, 0.11, 0.05),
-        (0.06, 0.24, 0.54, 0.05, 0.00, 0.07, 0.04),
-        (0.05, 0.20, 0.55, 0.10, 0.01, 0.06, 0.03),
+        (0.12, 0.22, 0.46, 0.03, 0.00, 0.11, 0.06),
+        (0.08, 0.24, 0.50, 0.05, 0.00, 0.08, 0.05),
+        (0.07, 0.21, 0.50, 0.10, 0.01, 0.07, 0.04),
         (0.00, 0.00, 0.05, 0.10, 0.85, 0.00, 0.00),
     )
     pair_share: tuple[float, ...] = (0.0, 0.60, 0.75, 0.80, 0.8)  # of details: one of the pair
@@ -99,23 +100,27 @@ class Parameters:
     switch: tuple[float, float, float] = (0.15, 0.50, 0.85)  # in play, no mission, in earnest
 
     # What a visit emits.
-    taps_per_visit: float = 4.35  # ordinary ones, at rate 1
-    swipes_per_visit: float = 13.7
+    taps_per_visit: float = 4.6  # ordinary ones, at rate 1
+    swipes_per_visit: float = 12.8
     button_share: float = 0.62  # of the ordinary taps; the others hit the page
-    study: tuple[float, ...] = (0.0, 0.13, 0.42, 0.50, 0.2)  # P(comments, sizes, cart looked at)
+    study: tuple[float, ...] = (0.0, 0.07, 0.50, 0.53, 0.2)  # P(comments, sizes, cart looked at)
     study_order: float = 0.92  # P(usual order | in earnest) = P(reverse order | in play)
     study_focus: float = 0.85  # tilt of studying towards the wanted (or the other) thing
+    orders: float = 0.35  # odds that another page is the one with one's orders ...
+    orders_propensity: float = 1.2  # ... and their logs per unit of propensity
+    ask: tuple[float, ...] = (0.0, 0.05, 0.15, 0.21, 0.1)  # of button taps on details: questions
+    ask_propensity: float = 0.6  # log odds of asking per unit of propensity
     search: tuple[float, ...] = (0.0, 0.18, 0.16, 0.10, 0.0)  # per list visit
     collect: tuple[float, ...] = (0.0, 0.022, 0.032, 0.030, 0.0)  # per detail visit
     cart: tuple[float, ...] = (0.0, 0.022, 0.040, 0.085, 0.0)
-    reading: tuple[float, ...] = (0.0, 0.38, 0.52, 0.56, 0.40)  # share of slow, short swipes
+    reading: tuple[float, ...] = (0.0, 0.30, 0.52, 0.58, 0.40)  # share of slow, short swipes
     gallery: tuple[float, ...] = (0.0, 0.08, 0.10, 0.10, 0.04)  # share of sideways swipes
 
     # What was known before.
-    history_rates: tuple[float, float, float] = (0.50, 0.70, 0.13)  # collect, cart, purchase a day
+    history_rates: tuple[float, float, float] = (0.90, 1.30, 0.24)  # collect, cart, purchase a day
     history_slopes: tuple[float, float, float] = (0.45, 0.70, 1.00)  # log rate per propensity
     history_noise: float = 0.45  # lognormal, of each user's rates
-    profile_slope: float = 0.22
+    profile_slope: float = 0.20
 
     dirt: Dirt = field(default_factory=Dirt)
 

@@ -94,10 +94,16 @@ def new_minds(people: People, p: Parameters, shop: Catalogue, rng: np.random.Gen
         time=np.full(n, _LONG_AGO),
         pair=pick(shop.leaf_cdf, rng.random((n, 2))),
         dearness=rng.normal(size=n),
-        earnest=rng.random(n) < p.earnest,
+        earnest=rng.random(n) < in_earnest(people, p),
         focused=rng.random(n) < p.focused,
         bought=np.full(n, _LONG_AGO),
     )
+
+
+def in_earnest(people: People, p: Parameters) -> np.ndarray:
+    """[U] probability that a mission of the user is in earnest; it grows with the propensity."""
+    odds = p.earnest / (1 - p.earnest) * np.exp(p.earnest_propensity * people.propensity)
+    return odds / (1 + odds)
 
 
 def _session_starts(
@@ -151,6 +157,7 @@ def simulate_day(
     kinds = ("f8", "f8", "i8", "?", "?", "i8", "i8", "f8", "?", "?")
     kept = {name: np.zeros((size, n), kind) for name, kind in zip(names, kinds, strict=True)}
     fresh = np.zeros(n, bool)
+    earnest = in_earnest(people, p)
     m = minds
     for k in range(size):
         start = np.where(opens[k], np.maximum(begins[k], m.time + 3 * MINUTE_MS), m.time + pauses[k])
@@ -181,7 +188,7 @@ def simulate_day(
         begun &= here
         m.pair = np.where(here[:, None], np.where(begun[:, None], pairs[k, :, ::-1], pair), m.pair)
         m.dearness = np.where(begun, dear[k], m.dearness)
-        m.earnest = np.where(begun, u[4, k] < p.earnest, m.earnest)
+        m.earnest = np.where(begun, u[4, k] < earnest, m.earnest)
         m.focused = np.where(begun, u[5, k] < p.focused, m.focused)
         fresh = begun | (fresh & ~here)
 
