@@ -37,7 +37,7 @@ def read_cell(logs: Path, part: str) -> dict[str, dict[str, dict[str, np.ndarray
 
 
 def draw_cuts(times: np.ndarray, end_ms: int, per_day: int, rng: np.random.Generator) -> np.ndarray:
-    """Sorted cut moments: up to `per_day` distinct action times of each day that can be labelled."""
+    """Sorted cut moments: up to `per_day` distinct action times of every labelled day."""
     times = np.unique(times)
     times = times[times + DAY_MS <= end_ms]
     cuts = []
@@ -89,7 +89,8 @@ def swipe_features(rows: dict, cuts: np.ndarray, names: dict) -> np.ndarray:
         swipe & (dx > 0), swipe & (dy > 0), swipe & (np.abs(dx) > np.abs(dy)), gap,
     ]).astype(float)  # fmt: skip
     large = np.column_stack([
-        one_hot(rows["page"], names["touch"]), one_hot(tap_x, list(range(17))), one_hot(tap_y, list(range(25))),
+        one_hot(rows["page"], names["touch"]),
+        one_hot(tap_x, list(range(17))), one_hot(tap_y, list(range(25))),
     ])  # fmt: skip
     return _both(rows["timestamp"], cuts, np.hstack([small, large]))
 
@@ -129,9 +130,7 @@ def _both(times: np.ndarray, cuts: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.hstack(out)
 
 
-def history_features(
-    rows: dict | None, browse: dict, cuts: np.ndarray
-) -> np.ndarray:
+def history_features(rows: dict | None, browse: dict, cuts: np.ndarray) -> np.ndarray:
     """[C, 18] counts of collect, cart, purchase in six windows, as of each cut."""
     out = []
     for kind in ("collect", "cart", "purchase"):
@@ -148,7 +147,11 @@ def history_features(
 def order_features(tap: dict, browse: dict, cuts: np.ndarray) -> np.ndarray:
     """[C, F] what comes after what: pairs of studying taps; returns to the page before the last."""
     studied = np.isin(tap["button"].astype(str), STUDY)
-    place = one_hot(tap["button"][studied], list(STUDY)).argmax(axis=1) if studied.any() else np.zeros(0)
+    place = (
+        one_hot(tap["button"][studied], list(STUDY)).argmax(axis=1)
+        if studied.any()
+        else np.zeros(0)
+    )
     times = tap["timestamp"][studied]
     step = np.diff(place, prepend=place[:1])
     x = np.column_stack([step > 0, step < 0]).astype(float).reshape(-1, 2)
@@ -176,5 +179,9 @@ def cross_features(tap: dict, browse: dict, cuts: np.ndarray) -> np.ndarray:
     wanted = np.array([pages.get(x, "") for x in leaf[search]], dtype=object)
     found = np.searchsorted(browse["timestamp"][search], times, side="right") - 1
     target = np.array([wanted[i] if i >= 0 else "" for i in found], dtype=object)
-    hit = np.column_stack([page == target, (page != target) & (target != "")]).astype(float).reshape(-1, 2)
+    hit = (
+        np.column_stack([page == target, (page != target) & (target != "")])
+        .astype(float)
+        .reshape(-1, 2)
+    )
     return np.hstack([sums(hit, *windows(times, cuts, length)) for length in (6, 24, 60)])

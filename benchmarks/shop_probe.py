@@ -46,7 +46,8 @@ def measure(logs: Path, days: int, start_ms: int, per_day: int, seed: int) -> di
     """Features by source, labels, users and day numbers of all cuts; actions per active day."""
     names = {
         "touch": frequent(logs, "touch", "page", 40), "tap": frequent(logs, "tap", "page", 40),
-        "browse": frequent(logs, "browse", "page", 30), "top": frequent(logs, "browse", "top_category", 15),
+        "browse": frequent(logs, "browse", "page", 30),
+        "top": frequent(logs, "browse", "top_category", 15),
         "button": sorted({*frequent(logs, "tap", "button", 70), *f.STUDY}),
     }  # fmt: skip
     rng = np.random.default_rng(seed)
@@ -87,15 +88,16 @@ def measure(logs: Path, days: int, start_ms: int, per_day: int, seed: int) -> di
 
 
 def probe(data: dict, sources: list[str], task: str = "realtime") -> float:
-    """AUC of gradient boosting on the features of `sources`, each user scored by a model without her."""
+    """AUC of gradient boosting on `sources`; nobody is scored by a model that saw her."""
     import lightgbm as lgb
 
     x, y = np.hstack([data[s] for s in sources]), data[task]
     fold = data["user"].astype(int) * 7919 % 101 % FOLDS
     score = np.zeros(len(y))
     settings = {
-        "objective": "binary", "learning_rate": 0.08, "max_bin": 63, "num_leaves": 12, "min_data_in_leaf": 200,
-        "feature_fraction": 0.5, "bagging_fraction": 0.6, "bagging_freq": 1, "lambda_l2": 20.0,
+        "objective": "binary", "learning_rate": 0.08, "max_bin": 63,
+        "num_leaves": 12, "min_data_in_leaf": 200, "feature_fraction": 0.5,
+        "bagging_fraction": 0.6, "bagging_freq": 1, "lambda_l2": 20.0,
         "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True,
     }  # fmt: skip
     for k in range(FOLDS):
@@ -118,9 +120,16 @@ def figures(users: int, days: int, rate: float, seed: int, per_day: int) -> list
     """Simulates and measures; one entry per property, with its goal and whether it is met."""
     out = []
 
-    def note(name: str, value: float, unit: str, goal: str | None = None, met: bool | None = None) -> None:
-        out.append({"name": name, "value": round(float(value), 4), "unit": unit, "goal": goal, "met": met})
-        print(f"{name:32} {value:10.4f} {unit:12} {goal or '':18} {'' if met is None else met}", file=sys.stderr)
+    def note(
+        name: str, value: float, unit: str, goal: str | None = None, met: bool | None = None
+    ) -> None:
+        out.append(
+            {"name": name, "value": round(float(value), 4), "unit": unit, "goal": goal, "met": met}
+        )
+        print(
+            f"{name:32} {value:10.4f} {unit:12} {goal or '':18} {'' if met is None else met}",
+            file=sys.stderr,
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder) / "logs"
@@ -132,11 +141,23 @@ def figures(users: int, days: int, rate: float, seed: int, per_day: int) -> list
         data = measure(logs, days, start_ms, per_day, seed)
     for name, value in data["per_day"].items():
         goal = TABLE_1[name] if rate == 1 else None
-        note(f"{name}_per_active_day", value, "actions", goal and f"{goal} +- 10 %", goal and abs(value / goal - 1) <= 0.1)
+        note(
+            f"{name}_per_active_day",
+            value,
+            "actions",
+            goal and f"{goal} +- 10 %",
+            goal and abs(value / goal - 1) <= 0.1,
+        )
     note("cuts", len(data["user"]), "cuts")
     for task, (goal, _) in LABELS.items():
         value = data[task].mean()
-        note(f"label_rate_{task}", value, "share", f"about {goal}", bool(abs(value / goal - 1) <= 0.25))
+        note(
+            f"label_rate_{task}",
+            value,
+            "share",
+            f"about {goal}",
+            bool(abs(value / goal - 1) <= 0.25),
+        )
     for name, goal in TABLE_6.items():
         value = probe(data, [name])
         note(f"auc_{name}_alone", value, "AUC", f"{goal} +- 0.05", bool(abs(value - goal) <= 0.05))
@@ -154,8 +175,12 @@ def figures(users: int, days: int, rate: float, seed: int, per_day: int) -> list
 
 def main() -> None:
     """Runs the benchmark and prints one JSON object as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer users and cuts; ends within 60 s")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer users and cuts; ends within 60 s"
+    )
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--days", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1.0)
@@ -166,14 +191,17 @@ def main() -> None:
     if a.quick:
         a.users, a.days, a.cuts = 256, 6, 10
     here = Path(__file__).resolve().parents[1]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True
+    )
     result = {
         "benchmark": "shop_probe",
         "commit": commit.stdout.strip() or None,
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "quick": a.quick,
         "simulated": True,
-        "users": a.users, "days": a.days, "rate": a.rate, "seed": a.seed, "parameters_hash": SHOP.hash(),
+        "users": a.users, "days": a.days, "rate": a.rate, "seed": a.seed,
+        "parameters_hash": SHOP.hash(),
         "figures": figures(a.users, a.days, a.rate, a.seed, a.cuts),
     }  # fmt: skip
     line = json.dumps(result)

@@ -1,4 +1,4 @@
-"""Writes the raw logs of a simulated shop: `intent simulate --out LOGS --users 200 --days 8 --seed 1`."""
+"""Writes the raw logs of a simulated shop: `intent simulate --out LOGS --users 200 --seed 1`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def command(
     days: Annotated[
         int, typer.Option(help="Number of days. Labels look one day ahead, so take at least 3.")
     ] = 8,
-    seed: Annotated[int, typer.Option(help="Random numbers; the same seed gives the same logs.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random numbers; the same seed gives the same logs.")
+    ] = 0,
     rate: Annotated[
         float,
         typer.Option(
@@ -29,9 +31,13 @@ def command(
     ] = 1.0,
     dirt: Annotated[
         bool,
-        typer.Option("--dirt", help="Add duplicates, bots, broken rows, wrong clocks, missing views (2 %)."),
+        typer.Option(
+            "--dirt", help="Add duplicates, bots, broken rows, wrong clocks, missing views (2 %)."
+        ),
     ] = False,
-    start: Annotated[str, typer.Option(help="First day of the logs, YYYY-MM-DD, UTC.")] = "2026-01-05",
+    start: Annotated[
+        str, typer.Option(help="First day of the logs, YYYY-MM-DD, UTC.")
+    ] = "2026-01-05",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace OUT if it holds a simulated shop.")
     ] = False,
@@ -42,7 +48,9 @@ def command(
     """Simulate a shop's raw logs, with a hidden purchase intent that nobody writes down.
 
     Writes OUT/touch, OUT/tap, OUT/browse, OUT/profile and OUT/history as Parquet, and OUT/shop.json
-    with the settings. At rate 1 a user and day come to about 2,000 rows. Next: intent samples --logs OUT.
+    with the settings. An active day of a user has about 2,000 rows at rate 1.
+
+    Next: intent samples --logs OUT --out SAMPLES
     """
     with progress("simulating", total=users, unit="users") as bar:
         summary = simulate(

@@ -127,7 +127,9 @@ def catalogue(p: Parameters) -> Catalogue:
         skipped = special.get(kind, 0)
         cdf[skipped:] = zipf_cdf(past - first - skipped, p.zipf)
         button_cdf.append(cdf)
-    xy = np.column_stack([rng.uniform(0.06, 0.94, len(buttons)), rng.uniform(0.05, 0.95, len(buttons))])
+    xy = np.column_stack(
+        [rng.uniform(0.06, 0.94, len(buttons)), rng.uniform(0.05, 0.95, len(buttons))]
+    )
     detail = button_kinds[DETAIL][0]
     xy[detail : detail + 5] = [(0.5, 0.62), (0.3, 0.78), (0.62, 0.96), (0.72, 0.96), (0.3, 0.96)]
     xy[button_kinds[PAY][0]] = (0.85, 0.96)

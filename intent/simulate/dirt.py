@@ -20,7 +20,9 @@ BREAKS = {
         "null_user", "null_timestamp", "negative_timestamp", "future_timestamp", "unknown_action",
         "nan_coordinate", "off_screen", "negative_duration",
     ),
-    "tap": ("null_user", "null_timestamp", "negative_timestamp", "future_timestamp", "unknown_action"),
+    "tap": (
+        "null_user", "null_timestamp", "negative_timestamp", "future_timestamp", "unknown_action",
+    ),
     "browse": (
         "null_user", "null_timestamp", "negative_timestamp", "future_timestamp", "unknown_action",
         "negative_duration",
@@ -31,7 +33,7 @@ _DURATION = {"touch": "duration_ms", "browse": "stay_ms"}
 
 
 def break_row(row: dict, how: str, view: str) -> dict | None:
-    """A copy of `row` of `view` that cannot be used for the reason `how`; None if it cannot fail so.
+    """A copy of `row` of `view` made unusable for the reason `how`; None if it cannot be.
 
     Pages that are opened and left have no position to break.
     """
@@ -76,7 +78,7 @@ class Dirty:
         self.viewless: dict[str, str] = {}
 
     def enter(self, index: np.ndarray, rng: np.random.Generator) -> None:
-        """Chooses among the users `index` of a new cell whose clock is wrong and who lacks a view."""
+        """Chooses among the users `index` of a new cell whose clock is off and who lacks a view."""
         limit = self.dirt.skew_minutes * 60_000
         names = np.array(user_names(index))
         shifts = rng.uniform(-limit, limit, len(names)).astype(int)
@@ -84,13 +86,20 @@ class Dirty:
         without = rng.random(len(names)) < self.dirt.viewless_users
         views = rng.integers(len(VIEWS), size=len(names))
         self.skew = {str(n): int(s) for n, s in zip(names[skewed], shifts[skewed], strict=True)}
-        self.viewless = {str(n): VIEWS[v] for n, v in zip(names[without], views[without], strict=True)}
+        self.viewless = {
+            str(n): VIEWS[v] for n, v in zip(names[without], views[without], strict=True)
+        }
         self.counts["skewed_users"] += len(self.skew)
         self.counts["viewless_users"] += len(self.viewless)
         self.counts["bots"] += 1
 
     def soil(
-        self, tables: dict[str, pa.Table], cell: int, day: int, rate: float, rng: np.random.Generator
+        self,
+        tables: dict[str, pa.Table],
+        cell: int,
+        day: int,
+        rate: float,
+        rng: np.random.Generator,
     ) -> dict[str, pa.Table]:
         """Touch, tap and browse of one cell's day with dirt in them."""
         robot = bot_rows(
@@ -134,7 +143,9 @@ class Dirty:
         chosen = table.take(pa.array(np.flatnonzero(rng.random(len(table)) < self.dirt.broken)))
         ways = BREAKS[view]
         out = []
-        for row, how in zip(chosen.to_pylist(), rng.integers(len(ways), size=len(chosen)), strict=True):
+        for row, how in zip(
+            chosen.to_pylist(), rng.integers(len(ways), size=len(chosen)), strict=True
+        ):
             broken = break_row(row, ways[how], view)
             if broken is None:
                 continue

@@ -22,30 +22,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from intent.simulate.catalogue import ASK, STUDY, Catalogue, pick
+from intent.simulate.gestures import coordinates
 from intent.simulate.parameters import (
-    COMPARING, DETAIL, LIST, OTHER, PAY, SILENT, Parameters,
+    DETAIL,
+    LIST,
+    OTHER,
+    PAY,
+    SILENT,
+    Parameters,
+    odds,
 )  # fmt: skip
 from intent.simulate.people import People
 from intent.simulate.process import Visits
+from intent.simulate.scenes import Scene, set_scenes
 
 TYPES = ("browse", "search", "collect", "cart", "purchase")
 BROWSE, SEARCH, COLLECT, CART, PURCHASE = range(5)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a visit [V] is about: its page (kind and id), category, price and whether it is studied."""
-
-    kind: np.ndarray
-    page: np.ndarray
-    leaf: np.ndarray
-    item: np.ndarray
-    price: np.ndarray
-    searched: np.ndarray
-    collected: np.ndarray
-    carted: np.ndarray
-    studied: np.ndarray
-    usual: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -57,62 +49,13 @@ class Taps:
     button: np.ndarray
 
 
-def set_scenes(
-    v: Visits, people: People, p: Parameters, shop: Catalogue, rng: np.random.Generator
-) -> Scene:
-    """Draws what every visit is about from its hidden state and mission."""
-    n = len(v.user)
-    mission = v.state >= COMPARING
-    cdf = np.cumsum(p.kinds, axis=1)[v.state]
-    kind = np.minimum((rng.random((n, 1)) * cdf[:, -1:] > cdf).sum(axis=1), SILENT)
-    kind = np.where(v.fresh, LIST, np.where(v.bought, PAY, kind))
-    detail = kind == DETAIL
-
-    manner = np.where(mission, np.where(v.earnest, 2, 0), 1)
-    turns = detail & (rng.random(n) < np.take(p.switch, manner))
-    newcomer = np.diff(v.user, prepend=-1) != 0
-    turns |= newcomer & (rng.random(n) < 0.5)
-    on_wanted = np.cumsum(turns) % 2 == 0
-    on_pair = rng.random(n) < np.take(p.pair_share, v.state)
-    about = np.where(on_wanted, v.wanted, v.other)
-    leaf = np.where(detail & ~on_pair, pick(shop.leaf_cdf, rng.random(n)), about)
-    known = v.fresh | (rng.random(n) < 0.7)
-    leaf = np.where(kind == LIST, np.where(known, v.wanted, pick(shop.leaf_cdf, rng.random(n))), leaf)
-
-    page = np.zeros(n, np.int64)
-    u = rng.random(n)
-    for k, (first, _) in enumerate(shop.page_kinds):
-        chosen = kind == k
-        page[chosen] = first + pick(shop.page_cdf[k], u[chosen])
-    page = np.where(detail, shop.leaf_page[leaf], page)
-    odds = p.orders * np.exp(p.orders_propensity * people.propensity[v.user])
-    looks_up = (kind == OTHER) & (rng.random(n) * (1 + odds) < odds)  # who buys awaits parcels
-    page = np.where(looks_up, shop.page_kinds[OTHER][0], page)
-
-    tilt = np.where(on_wanted == v.focused, 1 + p.study_focus, 1 - p.study_focus)
-    study = np.take(p.study, v.state) * np.where(mission & on_pair, tilt, 1.0)
-    usual = np.where(mission, np.where(v.earnest, p.study_order, 1 - p.study_order), 0.5)
-    dear = np.where(on_pair & on_wanted, v.dearness, rng.normal(size=n))
-
-    def happens(table: tuple[float, ...]) -> np.ndarray:
-        return rng.random(n) < np.take(table, v.state)
-
-    return Scene(
-        kind=kind,
-        page=page,
-        leaf=leaf,
-        item=np.where(on_pair, (leaf * 31 + v.user * 17) % 100, rng.integers(100, size=n)),
-        price=np.round(shop.leaf_price[leaf] * np.exp(0.35 * dear), 2),
-        searched=(kind == LIST) & (happens(p.search) | v.fresh),
-        collected=detail & happens(p.collect),
-        carted=detail & happens(p.cart),
-        studied=detail & (rng.random(n) < study),
-        usual=rng.random(n) < usual,
-    )
-
-
 def _ordinary_taps(
-    v: Visits, s: Scene, people: People, weight: np.ndarray, p: Parameters, shop: Catalogue,
+    v: Visits,
+    s: Scene,
+    people: People,
+    weight: np.ndarray,
+    p: Parameters,
+    shop: Catalogue,
     rng: np.random.Generator,
 ) -> Taps:
     """Taps that every page invites: some on its buttons, the others anywhere."""
@@ -125,17 +68,13 @@ def _ordinary_taps(
     for k, (first, _) in enumerate(shop.button_kinds[: OTHER + 1]):
         chosen = on_button & (kind == k)
         button[chosen] = first + pick(shop.button_cdf[k], u[chosen])
-    odds = _odds(p.ask)[v.state] * np.exp(p.ask_propensity * people.propensity[v.user])
-    asks = (button >= 0) & (kind == DETAIL) & (rng.random(len(visit)) < (odds / (1 + odds))[visit])
+    likely = odds(p.ask)[v.state] * np.exp(p.ask_propensity * people.propensity[v.user])
+    asks = (
+        (button >= 0) & (kind == DETAIL) & (rng.random(len(visit)) < (likely / (1 + likely))[visit])
+    )
     first = shop.button_kinds[DETAIL][0] + len(STUDY) + 2
     button = np.where(asks, first + rng.integers(len(ASK), size=len(visit)), button)
     return Taps(visit, rng.random(len(visit)), button)
-
-
-def _odds(shares: tuple[float, ...]) -> np.ndarray:
-    """Odds of a table of shares."""
-    share = np.array(shares)
-    return share / (1 - share)
 
 
 def _telling_taps(
@@ -181,7 +120,12 @@ def emit(
     every = np.arange(n_visits)
     visit = np.concatenate([*(t.visit for t in taps), swipe_visit, every, every])
     moment = np.concatenate(
-        [*(t.moment for t in taps), rng.random(n_swipes), np.full(n_visits, -1.0), np.full(n_visits, 2.0)]
+        [
+            *(t.moment for t in taps),
+            rng.random(n_swipes),
+            np.full(n_visits, -1.0),
+            np.full(n_visits, 2.0),
+        ]
     )
     action = np.repeat([3, 2, 0, 1], [n_taps, n_swipes, n_visits, n_visits])  # as in tables.ACTIONS
     button = np.full(len(visit), -1)
@@ -191,7 +135,7 @@ def emit(
     visit, action, button = visit[order], action[order], button[order]
     time = _times(v, visit, np.clip(moment[order], 0, 1))
     touch = {"user": v.user[visit], "time": time, "action": action, "page": s.page[visit]}
-    touch |= _coordinates(v, s, people, visit, action, button, time, p, shop, rng)
+    touch |= coordinates(v, people, visit, action, button, time, p, shop, rng)
     tapped = action == 3
     tap = {name: touch[name][tapped] for name in ("user", "time", "page")}
     tap["button"] = button[tapped]
@@ -200,7 +144,9 @@ def emit(
     place[order] = np.arange(len(order))
     ends = np.cumsum(sizes)
     rows = [(np.flatnonzero(s.kind == DETAIL), BROWSE, None)]
-    for kind, first, last in zip((SEARCH, COLLECT, CART, PURCHASE), ends[1:-1], ends[2:], strict=True):
+    for kind, first, last in zip(
+        (SEARCH, COLLECT, CART, PURCHASE), ends[1:-1], ends[2:], strict=True
+    ):
         rows.append((telling[kind].visit, kind, time[place[first:last]]))
     opened, left = np.floor(v.start), np.floor(v.end)
     which = np.concatenate([visits for visits, _, _ in rows])
@@ -227,41 +173,6 @@ def _times(v: Visits, visit: np.ndarray, moment: np.ndarray) -> np.ndarray:
     start, spell = np.floor(v.start), np.floor(v.end) - np.floor(v.start)
     least = np.minimum(40.0, spell / (2 * counts))
     slack = spell - least * (counts - 1)
-    return np.floor(start[visit] + rank * least[visit] + moment * slack[visit] + 1e-6).astype(np.int64)
-
-
-def _coordinates(
-    v: Visits, s: Scene, people: People, visit: np.ndarray, action: np.ndarray, button: np.ndarray,
-    time: np.ndarray, p: Parameters, shop: Catalogue, rng: np.random.Generator,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Where the finger went, in pixels, for taps (x, y) and swipes (start, end, duration)."""
-    screen = people.screen[v.user[visit]]
-    nowhere = np.full(len(visit), np.nan, np.float32)
-    out = {name: nowhere.copy() for name in ("x", "y", "start_x", "start_y", "end_x", "end_y", "duration")}
-
-    def pixels(share: np.ndarray, axis: int, rows: np.ndarray) -> np.ndarray:
-        return np.clip(share, 0.0, 0.999) * screen[rows, axis]
-
-    tapped = np.flatnonzero(action == 3)
-    free = rng.random((len(tapped), 2)) * (0.9, 0.7) + (0.05, 0.2)
-    aimed = shop.button_xy[button[tapped]] + rng.normal(size=free.shape) * (0.02, 0.012)
-    spot = np.where(button[tapped, None] < 0, free, aimed)
-    out["x"][tapped], out["y"][tapped] = pixels(spot[:, 0], 0, tapped), pixels(spot[:, 1], 1, tapped)
-
-    swiped = np.flatnonzero(action == 2)
-    state, n = v.state[visit[swiped]], len(swiped)
-    odds = _odds(p.reading)[state] * np.exp(people.haste[v.user[visit[swiped]]])
-    reads = rng.random(n) * (1 + odds) < odds
-    sideways = rng.random(n) < np.take(p.gallery, state)
-    length = np.where(reads, 0.16, 0.42) * np.exp(0.35 * rng.normal(size=n))
-    length *= np.where(rng.random(n) < np.where(reads, 0.68, 0.85), -1, 1)  # up: y falls
-    drift = rng.normal(scale=0.04, size=n)
-    start = rng.random((n, 2)) * (0.5, 0.4) + np.where(length[:, None] < 0, (0.3, 0.5), (0.3, 0.15))
-    out["start_x"][swiped], out["start_y"][swiped] = pixels(start[:, 0], 0, swiped), pixels(start[:, 1], 1, swiped)
-    dx, dy = np.where(sideways, length, drift), np.where(sideways, drift, length)
-    out["end_x"][swiped] = pixels(start[:, 0] + dx, 0, swiped)
-    out["end_y"][swiped] = pixels(start[:, 1] + dy, 1, swiped)
-    lasts = np.where(reads, 330.0, 95.0) * np.exp(0.45 * rng.normal(size=n))
-    until_next = time[swiped + 1] - time[swiped]  # a visit's last row is never a swipe
-    out["duration"][swiped] = np.floor(np.minimum(np.maximum(lasts, 8), until_next))
-    return out
+    return np.floor(start[visit] + rank * least[visit] + moment * slack[visit] + 1e-6).astype(
+        np.int64
+    )

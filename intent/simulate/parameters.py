@@ -11,6 +11,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
+
 STATES = ("idle", "browsing", "comparing", "deciding", "paying")
 IDLE, BROWSING, COMPARING, DECIDING, PAYING = range(5)
 
@@ -59,7 +61,8 @@ class Parameters:
     sessions_per_day: float = 5.5  # besides the first
     style_sigma: float = 0.30  # lognormal over users: taps and swipes per visit
     screens: tuple[tuple[int, int], ...] = (
-        (1080, 1920), (1080, 2340), (1440, 2960), (720, 1280), (750, 1334), (1125, 2436), (1242, 2208),
+        (1080, 1920), (1080, 2340), (1440, 2960), (720, 1280), (750, 1334), (1125, 2436),
+        (1242, 2208),
     )  # fmt: skip
     screen_weights: tuple[float, ...] = (0.26, 0.22, 0.08, 0.14, 0.14, 0.10, 0.06)
     favourite_leaves: int = 6
@@ -128,6 +131,12 @@ class Parameters:
         """16 hex digits that change with any number of the shop."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def odds(shares: tuple[float, ...]) -> np.ndarray:
+    """Odds of a table of shares, one for each state."""
+    share = np.array(shares)
+    return share / (1 - share)
 
 
 SHOP = Parameters()

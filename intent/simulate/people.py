@@ -53,7 +53,9 @@ def unit_lognormal(z: np.ndarray, sigma: float) -> np.ndarray:
     return np.exp(sigma * z - sigma**2 / 2)
 
 
-def draw_people(index: np.ndarray, p: Parameters, shop: Catalogue, rng: np.random.Generator) -> People:
+def draw_people(
+    index: np.ndarray, p: Parameters, shop: Catalogue, rng: np.random.Generator
+) -> People:
     """The users with numbers `index` [U]."""
     n = len(index)
     b, s = rng.normal(size=n), rng.normal(size=n)
@@ -84,7 +86,9 @@ def draw_profile(people: People, p: Parameters, rng: np.random.Generator) -> dic
     k = p.profile_slope
 
     def level(top: int, centre: float, spread: float, lean: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(centre + spread * (rng.normal(size=n) + k * lean)), 0, top).astype(int)
+        return np.clip(np.rint(centre + spread * (rng.normal(size=n) + k * lean)), 0, top).astype(
+            int
+        )
 
     b, s = people.propensity, people.sensitivity
     return {

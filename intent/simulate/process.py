@@ -13,16 +13,16 @@ The process is looked at when a visit ends. A visit of d minutes is followed by 
 probability 1 - exp(-(up + down) d), which goes up with probability up / (up + down). The rates up
 depend on the user and the hour:
 
-    up(browsing) = up_1 exp(beta_1 b) w(hour) (1 - sated exp(-(time since purchase) / sated_minutes))
+    up(browsing) = up_1 exp(beta_1 b) w(hour) (1 - sated exp(-minutes since purchase / recovery))
     up(deciding) = up_3 exp(beta_3 b - gamma s z) w(hour) g_earnest g_focused
 
 b the propensity to buy, s the price sensitivity, z how dear the wanted thing is, w a daily wave.
 Going from browsing to comparing begins a *mission*: two categories (the wanted one A, an
-alternative B), z, and two hidden bits. `earnest` shows only in the order of what the user does
-(comments before sizes before cart, going to and fro between A and B, against the same actions the
-other way round); `focused` shows only across views (which of A and B is studied in the taps, when
-only the browse table tells which was searched for). Over an idle gap of g minutes a mission is
-forgotten with probability 1 - exp(-g / memory); it survives nights otherwise.
+alternative B), z, and two hidden bits. `earnest`, likelier the larger b is, shows only in the order
+of what the user does (comments before sizes before cart, going to and fro between A and B, against
+the same actions the other way round); `focused` shows only across views (which of A and B is
+studied in the taps, when only the browse table tells which was searched for). Over an idle gap of
+g minutes a mission is forgotten with probability 1 - exp(-g / memory).
 
 Everything here happens before anything is emitted, and uses the past alone: a day depends on the
 days before it and on its own random numbers, never on a later day, and no label exists anywhere.
@@ -153,14 +153,27 @@ def simulate_day(
     pairs = np.stack([_draw_leaves(people, size, p, shop, rng) for _ in range(2)], axis=-1)
     dear = rng.normal(size=(size, n))
 
-    names = ("start", "end", "state", "bought", "fresh", "wanted", "other", "dearness", "earnest", "focused")
+    names = (
+        "start",
+        "end",
+        "state",
+        "bought",
+        "fresh",
+        "wanted",
+        "other",
+        "dearness",
+        "earnest",
+        "focused",
+    )
     kinds = ("f8", "f8", "i8", "?", "?", "i8", "i8", "f8", "?", "?")
     kept = {name: np.zeros((size, n), kind) for name, kind in zip(names, kinds, strict=True)}
     fresh = np.zeros(n, bool)
     earnest = in_earnest(people, p)
     m = minds
     for k in range(size):
-        start = np.where(opens[k], np.maximum(begins[k], m.time + 3 * MINUTE_MS), m.time + pauses[k])
+        start = np.where(
+            opens[k], np.maximum(begins[k], m.time + 3 * MINUTE_MS), m.time + pauses[k]
+        )
         gap = np.where(opens[k], (start - m.time) / MINUTE_MS, 0.0)
         forgets = u[0, k] < -np.expm1(-gap / p.memory_minutes)
         state = np.where(opens[k] & (m.state == PAYING), DECIDING, m.state)
@@ -199,13 +212,15 @@ def simulate_day(
 def _rates(
     people: People, m: Minds, state: np.ndarray, start: np.ndarray, p: Parameters
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rates up and down [U] per minute in `state` at time `start` (the module docstring's maths)."""
+    """Rates up and down [U] per minute in `state` at time `start` (maths: top of the module)."""
     hour = (start / HOUR_MS) % 24
     wave = 1 + p.hour_purchase * np.cos((hour - 21) * np.pi / 12)
     since = (start - m.bought) / MINUTE_MS
     wish = np.exp(p.start_propensity * people.propensity - p.start_propensity**2 / 2)
     wish = wish * wave * (1 - p.sated * np.exp(-np.maximum(since, 0) / p.sated_minutes))
-    pay = np.exp(p.pay_propensity * people.propensity - p.pay_price * people.sensitivity * m.dearness)
+    pay = np.exp(
+        p.pay_propensity * people.propensity - p.pay_price * people.sensitivity * m.dearness
+    )
     pay = pay * wave * np.take(p.earnest_factor, m.earnest.astype(int))
     pay = pay * np.take(p.focused_factor, m.focused.astype(int))
     factor = np.where(state == BROWSING, wish, np.where(state == DECIDING, pay, 1.0))

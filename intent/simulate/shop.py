@@ -27,7 +27,14 @@ from intent.simulate.parameters import SHOP, Parameters
 from intent.simulate.people import draw_history, draw_people, draw_profile
 from intent.simulate.process import new_minds, simulate_day
 from intent.simulate.tables import (
-    SCHEMAS, TABLES, VIEWS, browse_table, history_table, profile_table, tap_table, touch_table,
+    SCHEMAS,
+    TABLES,
+    VIEWS,
+    browse_table,
+    history_table,
+    profile_table,
+    tap_table,
+    touch_table,
 )  # fmt: skip
 
 CELL = 64  # users simulated together; part of what the random numbers are keyed by
@@ -58,15 +65,21 @@ def cell_tables(
     minds = new_minds(people, p, shop, rng)
     levels = draw_profile(people, p, generator(seed, "profile", cell))
     counts = draw_history(people, p, generator(seed, "history", cell))
-    yield -1, {"profile": profile_table(levels, people), "history": history_table(counts, people, first)}
+    yield (
+        -1,
+        {"profile": profile_table(levels, people), "history": history_table(counts, people, first)},
+    )
     for day in range(days):
         visits = simulate_day(people, minds, day, p, shop, generator(seed, "process", cell, day))
         rows = emit(visits, people, rate, p, shop, generator(seed, "emission", cell, day))
         makers = (touch_table, tap_table, browse_table)
-        yield day, {
-            name: make(table, people, shop, epoch_ms)
-            for name, make, table in zip(VIEWS, makers, rows, strict=True)
-        }
+        yield (
+            day,
+            {
+                name: make(table, people, shop, epoch_ms)
+                for name, make, table in zip(VIEWS, makers, rows, strict=True)
+            },
+        )
 
 
 def simulate(
@@ -151,7 +164,9 @@ def simulate(
     return {"out": str(out), **summary}
 
 
-def _check(out: Path, users: int, days: int, seed: int, rate: float, start: str, overwrite: bool) -> None:
+def _check(
+    out: Path, users: int, days: int, seed: int, rate: float, start: str, overwrite: bool
+) -> None:
     """Refuses what cannot be simulated or written, before anything is."""
     for name, value in (("users", users), ("days", days)):
         if value < 1:
@@ -159,22 +174,28 @@ def _check(out: Path, users: int, days: int, seed: int, rate: float, start: str,
     if seed < 0:
         raise UsageError(f"--seed is {seed}; give a whole number of at least 0")
     if not LEAST_RATE <= rate <= 4:
-        raise UsageError(f"--rate is {rate}; give a number from {LEAST_RATE} to 4 (1 is the paper's)")
+        raise UsageError(
+            f"--rate is {rate}; give a number from {LEAST_RATE} to 4 (1 is the paper's)"
+        )
     try:
         np.datetime64(start, "D")
     except ValueError:
         raise UsageError(f"the first day is {start!r}; give it as YYYY-MM-DD") from None
     if out.is_dir() and any(out.iterdir()):
         if not overwrite:
-            raise UsageError(f"{out} is not empty; name another folder, or give --overwrite to replace it")
+            raise UsageError(
+                f"{out} is not empty; name another folder, or give --overwrite to replace it"
+            )
         if not (out / "shop.json").is_file():
-            raise UsageError(f"{out} has no shop.json, so it is not a simulated shop; it is left alone")
+            raise UsageError(
+                f"{out} has no shop.json, so it is not a simulated shop; it is left alone"
+            )
     elif out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder to write the logs to")
 
 
 def _put(work: Path, out: Path) -> None:
-    """Moves the finished folder into place; whoever looks sees the old one, or the new one whole."""
+    """Moves the finished folder into place; a crash leaves the old one or the new one."""
     old = out.parent / f".{out.name}.{os.getpid()}.old"
     if out.is_dir():
         os.replace(out, old)

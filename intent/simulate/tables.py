@@ -1,4 +1,4 @@
-"""The raw tables of a shop (DESIGN: raw events) as Arrow schemas, and rows of codes as Arrow tables."""
+"""The raw tables of a shop (DESIGN: raw events) as Arrow schemas, and codes as Arrow tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ SCHEMAS = {
         + [("duration_ms", _time), ("screen_width", _level), ("screen_height", _level)]
     ),
     "tap": pa.schema(
-        [("user_id", _text), ("timestamp", _time), ("event", _text), ("page", _text), ("button", _text)]
+        [
+            ("user_id", _text),
+            ("timestamp", _time),
+            ("event", _text),
+            ("page", _text),
+            ("button", _text),
+        ]
     ),
     "browse": pa.schema(
         [("user_id", _text), ("timestamp", _time), ("type", _text), ("leaf_category", _text)]
@@ -87,7 +93,9 @@ def tap_table(rows: dict, people: People, shop: Catalogue, epoch_ms: int) -> pa.
 
 def browse_table(rows: dict, people: People, shop: Catalogue, epoch_ms: int) -> pa.Table:
     """The browse-interactive table (section 3.2)."""
-    items = [f"i{leaf:05d}-{item:02d}" for leaf, item in zip(rows["leaf"], rows["item"], strict=True)]
+    items = [
+        f"i{leaf:05d}-{item:02d}" for leaf, item in zip(rows["leaf"], rows["item"], strict=True)
+    ]
     columns = [
         _names(user_names(people.index), rows["user"]),
         pa.array(rows["time"] + epoch_ms),
@@ -110,7 +118,7 @@ def profile_table(levels: dict[str, np.ndarray], people: People) -> pa.Table:
 
 
 def history_table(counts: np.ndarray, people: People, start: np.datetime64) -> pa.Table:
-    """Rows of `counts` [U, days, 3] that are not all zero; the last day is the one before `start`."""
+    """Rows of `counts` [U, days, 3] that are not all zero; the last day is the one before."""
     user, day = np.nonzero(counts.any(axis=2))
     days = np.datetime_as_string(start + np.arange(-counts.shape[1], 0))
     columns = [_names(user_names(people.index), user), _names(list(days), day)]

@@ -9,10 +9,11 @@ import pytest
 
 from intent.schema import DAY_MS
 from intent.simulate.catalogue import catalogue
-from intent.simulate.emission import SEARCH, emit, set_scenes
+from intent.simulate.emission import SEARCH, emit
 from intent.simulate.parameters import BROWSING, COMPARING, DECIDING, DETAIL, PAYING, SHOP
 from intent.simulate.people import draw_history, draw_people
 from intent.simulate.process import new_minds, simulate_day
+from intent.simulate.scenes import set_scenes
 from intent.simulate.shop import generator
 
 USERS = 300
@@ -23,7 +24,9 @@ def two_days():
     shop, rng = catalogue(SHOP), generator(2, "people", 0)
     people = draw_people(np.arange(USERS), SHOP, shop, rng)
     minds = new_minds(people, SHOP, shop, rng)
-    days = [simulate_day(people, minds, d, SHOP, shop, generator(2, "process", 0, d)) for d in range(2)]
+    days = [
+        simulate_day(people, minds, d, SHOP, shop, generator(2, "process", 0, d)) for d in range(2)
+    ]
     return people, days
 
 
@@ -75,7 +78,10 @@ def test_the_order_of_studying_tells_whether_a_mission_is_in_earnest(two_days):
     assert s.usual[mission & v.earnest].mean() > 0.8
     assert s.usual[mission & ~v.earnest].mean() < 0.2
     assert s.usual[s.studied & (v.state == BROWSING)].mean() == pytest.approx(0.5, abs=0.12)
-    often = [s.studied[(s.kind == DETAIL) & (v.state == DECIDING) & (v.earnest == e)].mean() for e in (0, 1)]
+    often = [
+        s.studied[(s.kind == DETAIL) & (v.state == DECIDING) & (v.earnest == e)].mean()
+        for e in (0, 1)
+    ]
     assert often[0] == pytest.approx(often[1], abs=0.08)  # counts do not tell it
 
 
@@ -95,7 +101,11 @@ def test_a_mission_begins_with_a_search_for_the_wanted_thing(two_days):
     people, days = two_days
     v = days[0]
     _, _, browse = emit(v, people, 0.2, SHOP, catalogue(SHOP), generator(2, "emission", 0, 0))
-    searched = set(zip(browse["user"], browse["leaf"], strict=True)) if (browse["type"] == SEARCH).any() else set()
+    searched = (
+        set(zip(browse["user"], browse["leaf"], strict=True))
+        if (browse["type"] == SEARCH).any()
+        else set()
+    )
     assert v.fresh.any()
     assert all(pair in searched for pair in zip(v.user[v.fresh], v.wanted[v.fresh], strict=True))
 

@@ -1,4 +1,4 @@
-"""The simulated shop: rates, tables that fit together, determinism, no look ahead, atomic writing."""
+"""The simulated shop: rates, tables that fit together, determinism, atomic writing."""
 
 from __future__ import annotations
 
@@ -53,8 +53,13 @@ def test_label_rates_are_near_five_and_eighteen_percent(full):
     _, _, tables = full
     rng = np.random.default_rng(0)
     browse, found = tables["browse"], {HOUR_MS: [], DAY_MS: []}
-    purchases = {u: np.sort(r["timestamp"]) for u, r in browse[browse["type"] == "purchase"].groupby("user_id")}
-    for (user, day), rows in tables["touch"].groupby(["user_id", tables["touch"]["timestamp"] // DAY_MS]):
+    purchases = {
+        u: np.sort(r["timestamp"])
+        for u, r in browse[browse["type"] == "purchase"].groupby("user_id")
+    }
+    for (user, day), rows in tables["touch"].groupby(
+        ["user_id", tables["touch"]["timestamp"] // DAY_MS]
+    ):
         if (day + 2) * DAY_MS > START_MS + DAYS * DAY_MS:
             continue
         cuts = rng.choice(rows["timestamp"].unique(), min(30, len(rows)))
@@ -70,7 +75,10 @@ def test_values_are_there_exactly_where_they_apply(full):
     _, _, tables = full
     touch, tap, browse = (tables[name] for name in VIEWS)
     at, moved = touch["action"] == "tap", touch["action"] == "swipe"
-    for columns, rows in ((("x", "y"), at), (("start_x", "start_y", "end_x", "end_y", "duration_ms"), moved)):
+    for columns, rows in (
+        (("x", "y"), at),
+        (("start_x", "start_y", "end_x", "end_y", "duration_ms"), moved),
+    ):
         for column in columns:
             assert (touch[column].notna() == rows).all(), column
     assert (tap["button"].notna() == (tap["event"] == "button")).all()
@@ -93,9 +101,18 @@ def test_taps_and_browse_rows_belong_to_touches(full):
     _, _, tables = full
     touch, tap, browse = (tables[name] for name in VIEWS)
     taps = touch[touch["action"] == "tap"]
-    assert (taps[["user_id", "timestamp", "page"]].to_numpy() == tap[["user_id", "timestamp", "page"]].to_numpy()).all()
-    opened = set(touch[touch["action"] == "open_page"][["user_id", "timestamp", "page"]].itertuples(index=False, name=None))
-    begun = zip(browse["user_id"], browse["timestamp"] - browse["stay_ms"], browse["page"], strict=True)
+    assert (
+        taps[["user_id", "timestamp", "page"]].to_numpy()
+        == tap[["user_id", "timestamp", "page"]].to_numpy()
+    ).all()
+    opened = set(
+        touch[touch["action"] == "open_page"][["user_id", "timestamp", "page"]].itertuples(
+            index=False, name=None
+        )
+    )
+    begun = zip(
+        browse["user_id"], browse["timestamp"] - browse["stay_ms"], browse["page"], strict=True
+    )
     assert all(row in opened for row in begun)
     steps = touch[touch["action"].isin(["open_page", "leave_page"])]["action"].to_numpy()
     assert (steps[::2] == "open_page").all() and (steps[1::2] == "leave_page").all()
@@ -179,7 +196,9 @@ def test_a_crash_leaves_nothing_and_a_shop_is_replaced_only_when_asked(tmp_path,
     with pytest.raises(UsageError, match="not empty"):
         simulate(out, 3, 1, seed=1, rate=0.1)
     real = shop.simulate_day
-    monkeypatch.setattr(shop, "simulate_day", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        shop, "simulate_day", lambda *a: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         simulate(out, 3, 1, seed=1, rate=0.1, overwrite=True)
     assert (out / "shop.json").read_text() == before
@@ -201,7 +220,8 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     ("change", "words"),
     [
         ({"users": 0}, "--users"), ({"days": 0}, "--days"), ({"seed": -1}, "--seed"),
-        ({"rate": 0.0}, "--rate"), ({"rate": float("nan")}, "--rate"), ({"start": "yesterday"}, "YYYY-MM-DD"),
+        ({"rate": 0.0}, "--rate"), ({"rate": float("nan")}, "--rate"),
+        ({"start": "yesterday"}, "YYYY-MM-DD"),
     ],
 )  # fmt: skip
 def test_impossible_sizes_are_refused_before_anything_is_written(tmp_path, change, words):
