@@ -1,0 +1,217 @@
+"""Checkpoints: everything needed to go on as if the run had never stopped.
+
+A checkpoint is a folder `checkpoints/step-XXXXXXXX/` with `arrays.npz` (weights, optimizer state,
+metric state) and `checkpoint.json`, written last, which says where in the epoch plan the run stood
+and carries the hash of the arrays. It is written under another name and renamed, so a folder
+without a sound `checkpoint.json` does not count, whenever a process was killed. NumPy alone reads
+it; nothing in it is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from intent.errors import IntentError
+
+if TYPE_CHECKING:
+    import keras
+
+log = logging.getLogger(__name__)
+ARRAYS, FACTS, DRAFT = "arrays.npz", "checkpoint.json", ".draft-"
+
+
+@dataclass(frozen=True)
+class Position:
+    """The next batch of the epoch plan, and how many updates came before it."""
+
+    epoch: int = 0
+    step: int = 0
+    updates: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and is whole.
+
+    `metrics` is the state of the running metrics (name -> array), `seed` the seed of the run; the
+    states of random generators inside the model are among its variables.
+    """
+
+    path: Path
+    position: Position
+    manifest_hash: str
+    config_hash: str
+    seed: int
+    variables: list[np.ndarray]
+    names: list[str]
+    metrics: dict[str, np.ndarray]
+
+
+def path_of(folder: Path, position: Position) -> Path:
+    """Where the checkpoint of `position` lies."""
+    return folder / f"step-{position.updates:08d}"
+
+
+def save(
+    folder: Path,
+    position: Position,
+    variables: Sequence[keras.Variable],
+    metrics: dict[str, np.ndarray],
+    *,
+    manifest_hash: str,
+    config_hash: str,
+    seed: int,
+) -> Path:
+    """Write `folder/step-XXXXXXXX/` atomically and return it.
+
+    Raises IntentError where a weight is not finite: such a state is not worth going back to, and
+    keeping it would push out a sound one.
+    """
+    names = [v.path for v in variables]
+    arrays = {f"variable/{i:05d}": np.asarray(v.value) for i, v in enumerate(variables)}
+    for name, array in zip(names, arrays.values(), strict=True):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise IntentError(
+                f"the weight {name} is no longer finite at epoch {position.epoch} step "
+                f"{position.step}: no checkpoint written; lower train.learning_rate"
+            )
+    arrays |= {f"metric/{name}": array for name, array in metrics.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(DRAFT + "*"):  # of a process that was killed while it wrote
+        shutil.rmtree(left)
+    final = path_of(folder, position)
+    draft = folder / (DRAFT + final.name)
+    draft.mkdir()
+    with (draft / ARRAYS).open("wb") as file:
+        np.savez(file, **arrays)
+        _flush(file)
+    facts = {
+        "position": asdict(position),
+        "manifest_hash": manifest_hash,
+        "config_hash": config_hash,
+        "seed": seed,
+        "names": names,
+        "arrays_blake2b": _hash(draft / ARRAYS),
+    }
+    with (draft / FACTS).open("w") as file:
+        json.dump(facts, file, indent=1)
+        _flush(file)
+    if final.exists():  # the same step of a run that went back to an earlier checkpoint
+        shutil.rmtree(final)
+    os.replace(draft, final)
+    return final
+
+
+def load(path: Path) -> Checkpoint:
+    """Read one checkpoint; IntentError says what is broken about it."""
+    try:
+        facts = json.loads((path / FACTS).read_text())
+        if _hash(path / ARRAYS) != facts["arrays_blake2b"]:
+            raise IntentError(f"checkpoint {path}: {ARRAYS} does not match its checksum")
+        with np.load(path / ARRAYS, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return Checkpoint(
+            path=path,
+            position=Position(**facts["position"]),
+            manifest_hash=facts["manifest_hash"],
+            config_hash=facts["config_hash"],
+            seed=facts["seed"],
+            variables=[arrays[name] for name in sorted(arrays) if name.startswith("variable/")],
+            names=facts["names"],
+            metrics={n.removeprefix("metric/"): a for n, a in arrays.items() if n[:7] == "metric/"},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntentError(f"checkpoint {path} cannot be read: {error}") from error
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, None where there is none yet.
+
+    Newer broken ones are named in a warning. IntentError where all of them are broken: starting
+    over would throw away what a person may still want to save.
+    """
+    paths = _steps(folder)
+    for path in reversed(paths):
+        try:
+            return load(path)
+        except IntentError as error:
+            log.warning("%s; going back to the one before", error)
+    if paths:
+        raise IntentError(
+            f"none of the {len(paths)} checkpoints in {folder} is whole: restore them, "
+            "or delete that folder to train from the start"
+        )
+    return None
+
+
+def restore(checkpoint: Checkpoint, variables: Sequence[keras.Variable]) -> None:
+    """Put the checkpoint's values into `variables`; IntentError where they do not fit."""
+    ours = [(_stem(v.path), tuple(v.shape)) for v in variables]
+    stored = zip(checkpoint.names, checkpoint.variables, strict=True)
+    theirs = [(_stem(name), array.shape) for name, array in stored]
+    if ours != theirs:
+        odd = sorted(set(map(str, ours)) ^ set(map(str, theirs)))
+        raise IntentError(
+            f"checkpoint {checkpoint.path} is of another model ({' '.join(odd[:1])} is only in one "
+            "of the two): use the run's own configuration, or another run folder"
+        )
+    for variable, value in zip(variables, checkpoint.variables, strict=True):
+        variable.assign(value)
+
+
+def mark_best(folder: Path, path: Path, score: float) -> bool:
+    """Remember `path` as the best checkpoint if `score` is above the best so far; is it?"""
+    known = best(folder)
+    if known is not None and known[0] != path and not score > known[1]:
+        return False
+    draft = folder / (DRAFT + "best.json")
+    draft.write_text(json.dumps({"name": path.name, "score": score}))
+    os.replace(draft, folder / "best.json")
+    return True
+
+
+def best(folder: Path) -> tuple[Path, float] | None:
+    """The checkpoint with the highest score and that score; None before the first validation."""
+    try:
+        found = json.loads((folder / "best.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return folder / found["name"], found["score"]
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the last `keep` checkpoints and the best one."""
+    spared = {known[0] for known in [best(folder)] if known}
+    for path in _steps(folder)[:-keep]:
+        if path not in spared:
+            shutil.rmtree(path)
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("step-*") if p.is_dir())
+
+
+def _stem(path: str) -> str:
+    """A variable's path without the numbers that Keras counts up within a process."""
+    return re.sub(r"_\d+(?=/|$)", "", path)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _flush(file) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,75 @@
+"""What a run writes down: metrics.jsonl, one JSON object a line, and the same for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from intent.training.run_dir import RunDir
+
+NOT_A_CURVE = {"kind", "step", "epoch"}
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a metrics.jsonl; a last line torn by a kill is left out."""
+    if not path.exists():
+        return
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+class Logbook:
+    """Rank 0's records of a run. On other ranks (`active=False`) it writes nothing.
+
+    Records after `updates`, the step from which a run resumes, are dropped first: they will be
+    written again, and a metric must not stand there twice. So is the validation of that very step.
+    """
+
+    def __init__(self, run: RunDir, updates: int, active: bool) -> None:
+        self._active = active
+        if not active:
+            return
+        import tensorflow as tf
+
+        kept = [r for r in read_metrics(run.metrics) if _comes_before(r, updates)]
+        text = "".join(json.dumps(r) + "\n" for r in kept)
+        draft = run.metrics.with_suffix(".draft")
+        draft.write_text(text)
+        os.replace(draft, run.metrics)
+        self._file = run.metrics.open("a", buffering=1)
+        self._board = tf.summary.create_file_writer(str(run.tensorboard))
+
+    def write(self, kind: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        """One record: kind "step" (training since the last record) or "validation"."""
+        if not self._active:
+            return
+        import tensorflow as tf
+
+        record = {"kind": kind, "step": step, "epoch": epoch}
+        for name, value in values.items():
+            record[name] = None if isinstance(value, float) and math.isnan(value) else value
+        self._file.write(json.dumps(record) + "\n")
+        with self._board.as_default():
+            for name, value in record.items():
+                if name not in NOT_A_CURVE and value is not None:
+                    tf.summary.scalar(f"{kind}/{name}", value, step=step)
+        self._board.flush()
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        if self._active:
+            self._file.close()
+            self._board.close()
+
+
+def _comes_before(record: Mapping[str, Any], updates: int) -> bool:
+    if record["kind"] == "validation":
+        return record["step"] < updates
+    return record["step"] <= updates
