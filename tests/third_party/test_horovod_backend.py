@@ -84,15 +84,15 @@ def test_unpinned_tensorflow_is_refused(backend):
         backend.get_requires_for_build_wheel()
 
 
-def test_the_mended_line_must_be_there_once(backend, tmp_path):
-    file = tmp_path / backend.MENDED_FILE
-    file.parent.mkdir(parents=True)
-    file.write_text(f"\n{backend.MENDED_LINE}\nint x;\n#endif // TENSORFLOW_VERSION\n")
+def test_every_mended_line_must_be_there_once(backend, tmp_path):
+    for name, line, _ in backend.MENDED:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"first\n{line}\nlast // {line}\n")
     backend.mend(tmp_path)
-    assert file.read_text().splitlines()[1] == backend.MENDED_WITH
-    file.write_text("int x;\n")
-    with pytest.raises(SystemExit, match="expected one line"):
-        backend.mend(tmp_path)
+    for name, line, instead in backend.MENDED:
+        assert (tmp_path / name).read_text() == f"first\n{instead}\nlast // {line}\n"
+    with pytest.raises(SystemExit, match="expected one line .* found 0"):
+        backend.mend(tmp_path)  # the lines are no longer there
 
 
 def test_as_many_compilers_as_the_memory_carries(backend, monkeypatch):

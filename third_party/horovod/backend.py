@@ -3,8 +3,7 @@
 A PEP 517 backend: `pip install ./third_party/horovod` calls the two hooks at the end of this file.
 Horovod's source distribution cannot be an ordinary requirement: it is compiled against TensorFlow,
 which pip's isolated build does not have. Nothing of Horovod's source is kept here: pip downloads
-it and checks its hash (sdist.txt), one preprocessor line is mended, and its own setup.py does the
-rest.
+it and checks its hash (sdist.txt), two lines are mended, and its own setup.py does the rest.
 
 INTENT_CACHE is the folder that keeps the wheels (~/.cache/intent). Horovod's own build variables
 (HOROVOD_GPU_OPERATIONS=NCCL, which is untried, and so on) reach the build, and make another wheel.
@@ -41,11 +40,22 @@ OPTIONS = {
 }
 OF_THE_CALLER = re.compile(r"HOROVOD_(WITH|GPU|CPU_OPERATIONS|CUDA|NCCL|BUILD)")
 
-# From 2.19 on, TensorFlow's wheel lacks XLA headers that this file includes. All of its code is one
-# optional thing, reducing GPU tensors inside XLA programs, so from there on it is left out.
-MENDED_FILE = "horovod/tensorflow/xla_mpi_ops.cc"
-MENDED_LINE = "#if TENSORFLOW_VERSION >= 2006000000"
-MENDED_WITH = MENDED_LINE + " && TENSORFLOW_VERSION < 2019000000"
+# Lines that are changed: file, line, what it becomes.
+MENDED = [
+    # From 2.19 on, TensorFlow's wheel lacks XLA headers that this file includes. All of its code is
+    # one optional thing, reducing GPU tensors inside XLA programs: from there on it is left out.
+    (
+        "horovod/tensorflow/xla_mpi_ops.cc",
+        "#if TENSORFLOW_VERSION >= 2006000000",
+        "#if TENSORFLOW_VERSION >= 2006000000 && TENSORFLOW_VERSION < 2019000000",
+    ),
+    # Gloo is compiled twice, and TensorFlow since 2.10 links the second one: 35 s of a core saved.
+    (
+        "CMakeLists.txt",
+        "    add_subdirectory(third_party/gloo)",
+        "    add_subdirectory(third_party/gloo EXCLUDE_FROM_ALL)",
+    ),
+]
 
 TOOLS = ["pip", "setuptools<70", "wheel", "packaging", "cloudpickle", "psutil", "pyyaml"]
 CMAKE = "cmake>=3.18,<4"  # the bundled Gloo does not configure with 4
@@ -74,7 +84,7 @@ def options() -> dict[str, str]:
 def cache_folder() -> Path:
     """The folder of the wheel for this Python, platform, TensorFlow, NumPy and set of options."""
     root = ROOT / Path(os.environ.get("INTENT_CACHE") or "~/.cache/intent").expanduser()
-    recipe = [SDIST.read_text(), MENDED_WITH, options(), pins()]
+    recipe = [SDIST.read_text(), MENDED, options(), pins()]
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:8]
     versions = [f"{name}{pin.split('==')[1]}" for name, pin in pins().items()]
     python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
@@ -122,13 +132,13 @@ def _download(folder: Path) -> Path:
 
 
 def mend(source: Path) -> None:
-    """Change the one line; a file that does not have it exactly once is another Horovod."""
-    file = source / MENDED_FILE
-    text = file.read_text()
-    if text.count(MENDED_LINE) != 1:
-        count = text.count(MENDED_LINE)
-        raise SystemExit(f"{MENDED_FILE}: expected one line {MENDED_LINE!r}, found {count}")
-    file.write_text(text.replace(MENDED_LINE, MENDED_WITH))
+    """Change the lines; a file that does not have its line exactly once is another Horovod's."""
+    for name, line, instead in MENDED:
+        text = (source / name).read_text()
+        if text.count(f"\n{line}\n") != 1:
+            count = text.count(f"\n{line}\n")
+            raise SystemExit(f"{name}: expected one line {line!r}, found {count}")
+        (source / name).write_text(text.replace(f"\n{line}\n", f"\n{instead}\n"))
 
 
 def _build() -> Path:
