@@ -84,9 +84,8 @@ def horovod():
 
 
 def fingerprint() -> str:
-    """What an environment must agree with: interpreter, folder, Horovod's options, the files."""
-    parts = [sys.version, sys.base_prefix, str(ROOT), horovod().cache_folder().name]
-    digest = hashlib.sha256("\n".join(parts).encode())
+    """What an environment must agree with: its folder, Horovod's build options, the files."""
+    digest = hashlib.sha256(f"{ROOT}\n{horovod().cache_folder().name}\n".encode())
     for pattern in [*REQUIREMENTS, *OTHER_FILES]:
         for file in sorted(ROOT.glob(pattern)):
             if file.is_file():
@@ -122,7 +121,8 @@ def check_system() -> None:
 
 def make_venv(environment: dict[str, str]) -> None:
     """Begin a new environment, or take the one that is there if its last setup came to an end."""
-    if UNFINISHED.exists() or not (VENV / "bin" / "pip").exists():
+    runs = all((VENV / "bin" / name).exists() for name in ("python", "pip"))
+    if UNFINISHED.exists() or not runs:
         shutil.rmtree(VENV, ignore_errors=True)  # half an installation is not worth mending
         command = [sys.executable, "-m", "venv", str(VENV)]
         subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL)

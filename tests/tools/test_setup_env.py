@@ -74,6 +74,15 @@ def test_half_an_environment_is_made_anew_and_a_finished_one_is_kept(tool):
     assert done.returncode == 0
 
 
+def test_an_environment_whose_python_is_gone_is_made_anew(tool):
+    finish(tool)
+    (tool.VENV / "bin" / "python").unlink()
+    (tool.VENV / "bin" / "python").symlink_to(tool.ROOT / "python-that-was-removed")
+    assert not tool.is_finished()
+    tool.make_venv(dict(os.environ))
+    assert (tool.VENV / "bin" / "python").exists()
+
+
 def test_what_the_machine_lacks_is_named_in_one_line(tool, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit) as told:
