@@ -28,7 +28,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["intent", "intent.*", "jobs", "cluster"]),
-    package_data={"intent": ["**/*.html", "**/*.yaml", "**/*.json"]},
+    package_data={"intent": ["**/*.j2"], "cluster": ["*.properties"]},
     install_requires=[
         "numpy>=1.26",
         "pandas>=2.1",
