@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from intent.schema import DAY_MS, HOUR_MS
+from intent.simulate.catalogue import catalogue
+from intent.simulate.parameters import SHOP
 
 WINDOW, RECENT = 256, 32
 STUDY = ("Page_Detail_Button-Comments", "Page_Detail_Button-Sizes", "Page_Detail_Button-Cart")
@@ -144,44 +146,51 @@ def history_features(rows: dict | None, browse: dict, cuts: np.ndarray) -> np.nd
     return np.column_stack(out)
 
 
-def order_features(tap: dict, browse: dict, cuts: np.ndarray) -> np.ndarray:
-    """[C, F] what comes after what: pairs of studying taps; returns to the page before the last."""
+def order_features(
+    tap: dict, browse: dict, cuts: np.ndarray, shuffle: np.random.Generator | None = None
+) -> np.ndarray:
+    """[C, F] what comes after what: pairs of studying taps; returns to the page before the last.
+
+    With `shuffle`, the same actions in another order (a control that must gain nothing).
+    """
     studied = np.isin(tap["button"].astype(str), STUDY)
-    place = (
-        one_hot(tap["button"][studied], list(STUDY)).argmax(axis=1)
-        if studied.any()
-        else np.zeros(0)
-    )
-    times = tap["timestamp"][studied]
-    step = np.diff(place, prepend=place[:1])
-    x = np.column_stack([step > 0, step < 0]).astype(float).reshape(-1, 2)
-    out = []
-    for length in (12, 60):
-        out.append(sums(x, *windows(times, cuts, length)))
+    place = one_hot(tap["button"][studied], list(STUDY)) @ np.arange(len(STUDY))
     looked = browse["type"] == "browse"
     page, at = browse["page"][looked].astype(str), browse["timestamp"][looked]
+    if shuffle:
+        place, page = _mixed(place, 3, shuffle), _mixed(page, 4, shuffle)
+    step = np.diff(place, prepend=place[:1])
+    pairs = np.column_stack([step > 0, step < 0]).astype(float)
     same = np.zeros((len(page), 2))
     same[1:, 0] = page[1:] == page[:-1]
     same[2:, 1] = (page[2:] == page[:-2]) & (page[2:] != page[1:-1])
-    for length in (12, 40):
-        out.append(sums(same, *windows(at, cuts, length)))
-    return np.hstack(out)
+    times = tap["timestamp"][studied]
+    return np.hstack(
+        [sums(pairs, *windows(times, cuts, length)) for length in (12, 60)]
+        + [sums(same, *windows(at, cuts, length)) for length in (12, 40)]
+    )
 
 
-def cross_features(tap: dict, browse: dict, cuts: np.ndarray) -> np.ndarray:
-    """[C, F] whether what was searched for last (browse) is what is being studied (tap)."""
+def cross_features(
+    tap: dict, browse: dict, cuts: np.ndarray, shuffle: np.random.Generator | None = None
+) -> np.ndarray:
+    """[C, F] whether what was searched for last (browse) is what is being studied (tap).
+
+    With `shuffle`, the pages of neighbouring studies change places (a control as above).
+    """
     studied = np.isin(tap["button"].astype(str), STUDY)
     times, page = tap["timestamp"][studied], tap["page"][studied].astype(str)
-    search = np.flatnonzero(browse["type"] == "search")
-    looked = np.flatnonzero(browse["type"] == "browse")
-    leaf, leaf_page = browse["leaf_category"].astype(str), browse["page"].astype(str)
-    pages = dict(zip(leaf[looked], leaf_page[looked], strict=True))
-    wanted = np.array([pages.get(x, "") for x in leaf[search]], dtype=object)
-    found = np.searchsorted(browse["timestamp"][search], times, side="right") - 1
-    target = np.array([wanted[i] if i >= 0 else "" for i in found], dtype=object)
-    hit = (
-        np.column_stack([page == target, (page != target) & (target != "")])
-        .astype(float)
-        .reshape(-1, 2)
-    )
-    return np.hstack([sums(hit, *windows(times, cuts, length)) for length in (6, 24, 60)])
+    if shuffle:
+        page = _mixed(page, 12, shuffle)
+    search = browse["type"] == "search"
+    shop = catalogue(SHOP)
+    shown = [shop.pages[shop.leaf_page[int(leaf[-5:])]] for leaf in browse["leaf_category"][search]]
+    last = np.searchsorted(browse["timestamp"][search], times, side="right")
+    wanted = np.array(["", *shown], dtype=object)[last]
+    hits = np.column_stack([page == wanted, (page != wanted) & (wanted != "")]).astype(float)
+    return np.hstack([sums(hits, *windows(times, cuts, length)) for length in (6, 24, 60)])
+
+
+def _mixed(values: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`values` in another order within each run of `size` of them."""
+    return values[np.lexsort((rng.random(len(values)), np.arange(len(values)) // size))]

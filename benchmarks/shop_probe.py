@@ -76,8 +76,9 @@ def measure(logs: Path, days: int, start_ms: int, per_day: int, seed: int) -> di
                 "profile": np.tile(profile, (len(cuts), 1)),
                 "order": f.order_features(tap, browse, cuts),
                 "cross": f.cross_features(tap, browse, cuts),
+                "order_mixed": f.order_features(tap, browse, cuts, rng),
+                "cross_mixed": f.cross_features(tap, browse, cuts, rng),
                 "user": np.full(len(cuts), int(user[1:])),
-                "day": (cuts - start_ms) // DAY_MS,
             }
             found |= {name: f.label(bought, cuts, span) for name, (_, span) in LABELS.items()}
             for name, values in found.items():
@@ -116,20 +117,24 @@ def auc(score: np.ndarray, y: np.ndarray) -> float:
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def figures(users: int, days: int, rate: float, seed: int, per_day: int) -> list[dict]:
-    """Simulates and measures; one entry per property, with its goal and whether it is met."""
+def figures(users: int, days: int, rate: float, seed: int, per_day: int, quick: bool) -> list[dict]:
+    """Simulates and measures; one entry per property, with its goal and whether it is met.
+
+    A quick run has too few purchases for an AUC to be near its expectation, so none is judged.
+    """
     out = []
 
-    def note(
-        name: str, value: float, unit: str, goal: str | None = None, met: bool | None = None
-    ) -> None:
-        out.append(
-            {"name": name, "value": round(float(value), 4), "unit": unit, "goal": goal, "met": met}
-        )
-        print(
-            f"{name:32} {value:10.4f} {unit:12} {goal or '':18} {'' if met is None else met}",
-            file=sys.stderr,
-        )
+    def note(name: str, value: float, unit: str, goal: str | None = None, met=None) -> None:
+        met = None if met is None or (quick and unit == "AUC") else bool(met)
+        row = {
+            "name": name,
+            "value": round(float(value), 4),
+            "unit": unit,
+            "goal": goal,
+            "met": met,
+        }
+        print(f"{name:32} {value:14.4f} {unit:8} {goal or '':14} {met}", file=sys.stderr)
+        out.append(row)
 
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder) / "logs"
@@ -140,36 +145,31 @@ def figures(users: int, days: int, rate: float, seed: int, per_day: int) -> list
         start_ms = int(np.datetime64(summary["start"], "ms").astype(np.int64))
         data = measure(logs, days, start_ms, per_day, seed)
     for name, value in data["per_day"].items():
-        goal = TABLE_1[name] if rate == 1 else None
-        note(
-            f"{name}_per_active_day",
-            value,
-            "actions",
-            goal and f"{goal} +- 10 %",
-            goal and abs(value / goal - 1) <= 0.1,
-        )
+        goal = TABLE_1[name] * (1 if name == "browse" else rate)
+        near = abs(value / goal - 1) <= 0.1 if name == "browse" or rate == 1 else None
+        note(f"{name}_per_active_day", value, "actions", f"{goal:g} +- 10 %", near)
     note("cuts", len(data["user"]), "cuts")
     for task, (goal, _) in LABELS.items():
         value = data[task].mean()
-        note(
-            f"label_rate_{task}",
-            value,
-            "share",
-            f"about {goal}",
-            bool(abs(value / goal - 1) <= 0.25),
-        )
+        note(f"label_rate_{task}", value, "share", f"about {goal}", abs(value / goal - 1) <= 0.25)
     for name, goal in TABLE_6.items():
         value = probe(data, [name])
-        note(f"auc_{name}_alone", value, "AUC", f"{goal} +- 0.05", bool(abs(value - goal) <= 0.05))
+        note(f"auc_{name}_alone", value, "AUC", f"{goal} +- 0.05", abs(value - goal) <= 0.05)
     every = list(TABLE_6)
     whole = probe(data, every)
     note("auc_aggregates_of_all", whole, "AUC")
-    order = probe(data, [*every, "order"])
-    both = probe(data, [*every, "order", "cross"])
-    note("gain_order", order - whole, "AUC", "> 0", order > whole)
-    note("gain_cross_view", both - order, "AUC", "> 0", both > order)
-    note("gain_cross_view_without_order", probe(data, [*every, "cross"]) - whole, "AUC", "> 0")
-    note("auc_longterm_of_all", probe(data, [*every, "order", "cross"], "longterm"), "AUC")
+    if quick:
+        return out
+    order, both = probe(data, [*every, "order"]), probe(data, [*every, "order", "cross"])
+    note("auc_with_order", order, "AUC")
+    note("auc_with_order_and_cross_view", both, "AUC")
+    note("gain_order", order - whole, "AUC", "> 0.01", order - whole > 0.01)
+    note("gain_cross_view", both - order, "AUC", "> 0.003", both - order > 0.003)
+    mixed = probe(data, [*every, "order_mixed"]) - whole
+    note("gain_order_mixed_up", mixed, "AUC", "about 0", abs(mixed) < 0.005)
+    mixed = probe(data, [*every, "order", "cross_mixed"]) - order
+    note("gain_cross_view_mixed_up", mixed, "AUC", "about 0", abs(mixed) < 0.003)
+    note("auc_longterm", probe(data, [*every, "order", "cross"], "longterm"), "AUC")
     return out
 
 
@@ -185,11 +185,11 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cuts", type=int, default=30, help="cuts per user and day")
+    parser.add_argument("--cuts", type=int, default=15, help="cuts per user and day")
     parser.add_argument("--out", type=Path)
     a = parser.parse_args()
     if a.quick:
-        a.users, a.days, a.cuts = 256, 6, 10
+        a.users, a.days, a.cuts = 192, 5, 8
     here = Path(__file__).resolve().parents[1]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True
@@ -202,7 +202,7 @@ def main() -> None:
         "simulated": True,
         "users": a.users, "days": a.days, "rate": a.rate, "seed": a.seed,
         "parameters_hash": SHOP.hash(),
-        "figures": figures(a.users, a.days, a.rate, a.seed, a.cuts),
+        "figures": figures(a.users, a.days, a.rate, a.seed, a.cuts, a.quick),
     }  # fmt: skip
     line = json.dumps(result)
     if a.out:

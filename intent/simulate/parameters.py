@@ -103,8 +103,8 @@ class Parameters:
     switch: tuple[float, float, float] = (0.15, 0.50, 0.85)  # in play, no mission, in earnest
 
     # What a visit emits.
-    taps_per_visit: float = 4.6  # ordinary ones, at rate 1
-    swipes_per_visit: float = 12.8
+    taps_per_visit: float = 4.85  # ordinary ones, at rate 1
+    swipes_per_visit: float = 13.25
     button_share: float = 0.62  # of the ordinary taps; the others hit the page
     study: tuple[float, ...] = (0.0, 0.07, 0.50, 0.53, 0.2)  # P(comments, sizes, cart looked at)
     study_order: float = 0.92  # P(usual order | in earnest) = P(reverse order | in play)
@@ -115,7 +115,7 @@ class Parameters:
     ask_propensity: float = 0.6  # log odds of asking per unit of propensity
     search: tuple[float, ...] = (0.0, 0.18, 0.16, 0.10, 0.0)  # per list visit
     collect: tuple[float, ...] = (0.0, 0.022, 0.032, 0.030, 0.0)  # per detail visit
-    cart: tuple[float, ...] = (0.0, 0.022, 0.040, 0.085, 0.0)
+    cart: tuple[float, ...] = (0.0, 0.027, 0.040, 0.062, 0.0)
     reading: tuple[float, ...] = (0.0, 0.30, 0.52, 0.58, 0.40)  # share of slow, short swipes
     gallery: tuple[float, ...] = (0.0, 0.08, 0.10, 0.10, 0.04)  # share of sideways swipes
 

@@ -56,3 +56,16 @@ def test_nothing_on_stdout_without_json_and_help_explains_the_options(tmp_path):
         option in text
         for option in ("--out", "--users", "--days", "--seed", "--rate", "--dirt", "--json")
     )
+
+
+def test_bad_usage_is_one_line_and_status_2(tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    for arguments, words in (
+        (("--out", str(tmp_path)), "not empty"),
+        (("--out", str(tmp_path / "logs"), "--users", "0"), "--users is 0"),
+        (("--users", "3"), "--out"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2 and done.stdout == ""
+        assert words in done.stderr and "Traceback" not in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
