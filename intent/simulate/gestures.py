@@ -45,18 +45,18 @@ def coordinates(
     slow = odds(p.reading)[state] * np.exp(people.haste[v.user[visit[swiped]]])
     reads = rng.random(n) * (1 + slow) < slow
     sideways = rng.random(n) < np.take(p.gallery, state)
-    length = np.where(reads, 0.16, 0.42) * np.exp(0.35 * rng.normal(size=n))
-    length *= np.where(rng.random(n) < np.where(reads, 0.68, 0.85), -1, 1)  # up: y falls
+    size, lasts, back = (
+        np.where(reads, table[1], table[0]) for table in (p.swipe_length, p.swipe_ms, p.swipe_back)
+    )
+    length = size * np.exp(0.35 * rng.normal(size=n))
+    length *= np.where(rng.random(n) < back, 1, -1)  # onwards is up or left: y or x falls
     drift = rng.normal(scale=0.04, size=n)
     start = rng.random((n, 2)) * (0.5, 0.4) + np.where(length[:, None] < 0, (0.3, 0.5), (0.3, 0.15))
-    out["start_x"][swiped], out["start_y"][swiped] = (
-        pixels(start[:, 0], 0, swiped),
-        pixels(start[:, 1], 1, swiped),
-    )
-    dx, dy = np.where(sideways, length, drift), np.where(sideways, drift, length)
-    out["end_x"][swiped] = pixels(start[:, 0] + dx, 0, swiped)
-    out["end_y"][swiped] = pixels(start[:, 1] + dy, 1, swiped)
-    lasts = np.where(reads, 330.0, 95.0) * np.exp(0.45 * rng.normal(size=n))
+    moved = (np.where(sideways, length, drift), np.where(sideways, drift, length))
+    for axis, name in enumerate("xy"):
+        out[f"start_{name}"][swiped] = pixels(start[:, axis], axis, swiped)
+        out[f"end_{name}"][swiped] = pixels(start[:, axis] + moved[axis], axis, swiped)
+    lasts = lasts * np.exp(0.45 * rng.normal(size=n))
     until_next = time[swiped + 1] - time[swiped]  # a visit's last row is never a swipe
     out["duration"][swiped] = np.floor(np.minimum(np.maximum(lasts, 8), until_next))
     return out

@@ -37,6 +37,8 @@ class Dirt:
 class Parameters:
     """The shop. Change one number and `hash()` changes with it."""
 
+    version: int = 1  # raise it when the code changes what the same numbers lead to
+
     # Dictionaries (Table 3). Pages per kind: the first 181 occur in the browse table (list, detail
     # and pay pages), the first 200 in the tap table, all 224 in the touch table.
     detail_pages: int = 130
@@ -66,6 +68,10 @@ class Parameters:
     )  # fmt: skip
     screen_weights: tuple[float, ...] = (0.26, 0.22, 0.08, 0.14, 0.14, 0.10, 0.06)
     favourite_leaves: int = 6
+    favourite_share: float = 0.5  # of categories that come up: one of the user's favourites
+    haste_sigma: float = 0.5  # of users' log odds of slow swipes
+    late_hours: float = 1.5  # standard deviation over users of the hour at which the day begins
+    price_spread: float = 0.35  # of log prices within a category
     hours: tuple[float, ...] = (
         2.2, 1.2, 0.6, 0.4, 0.4, 0.7, 1.6, 3.0, 3.8, 4.4, 5.0, 5.0,
         5.8, 5.4, 4.6, 4.6, 4.6, 4.6, 5.0, 6.2, 7.6, 8.6, 8.0, 5.0,
@@ -108,15 +114,19 @@ class Parameters:
     button_share: float = 0.62  # of the ordinary taps; the others hit the page
     study: tuple[float, ...] = (0.0, 0.07, 0.50, 0.53, 0.2)  # P(comments, sizes, cart looked at)
     study_order: float = 0.92  # P(usual order | in earnest) = P(reverse order | in play)
-    study_focus: float = 0.85  # tilt of studying towards the wanted (or the other) thing
+    study_focus: float = 0.95  # tilt of studying towards the wanted (or the other) thing
     orders: float = 0.35  # odds that another page is the one with one's orders ...
     orders_propensity: float = 1.2  # ... and their logs per unit of propensity
     ask: tuple[float, ...] = (0.0, 0.05, 0.15, 0.21, 0.1)  # of button taps on details: questions
     ask_propensity: float = 0.6  # log odds of asking per unit of propensity
+    search_wanted: float = 0.85  # share of searches that are for the wanted thing
     search: tuple[float, ...] = (0.0, 0.18, 0.16, 0.10, 0.0)  # per list visit
     collect: tuple[float, ...] = (0.0, 0.022, 0.032, 0.030, 0.0)  # per detail visit
     cart: tuple[float, ...] = (0.0, 0.027, 0.040, 0.062, 0.0)
     reading: tuple[float, ...] = (0.0, 0.30, 0.52, 0.58, 0.40)  # share of slow, short swipes
+    swipe_length: tuple[float, float] = (0.42, 0.16)  # of the screen: flicks, reading
+    swipe_ms: tuple[float, float] = (95.0, 330.0)
+    swipe_back: tuple[float, float] = (0.15, 0.32)  # share that goes backwards
     gallery: tuple[float, ...] = (0.0, 0.08, 0.10, 0.10, 0.04)  # share of sideways swipes
 
     # What was known before.

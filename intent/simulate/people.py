@@ -69,8 +69,8 @@ def draw_people(
         active=rng.beta(*p.active_days, size=n),
         tap_style=unit_lognormal(rng.normal(size=n), p.style_sigma),
         swipe_style=unit_lognormal(rng.normal(size=n), p.style_sigma),
-        haste=rng.normal(scale=0.5, size=n),
-        late=rng.normal(scale=1.5, size=n),
+        haste=rng.normal(scale=p.haste_sigma, size=n),
+        late=rng.normal(scale=p.late_hours, size=n),
         screen=screens[pick(np.cumsum(p.screen_weights), rng.random(n))],
         favourites=pick(shop.leaf_cdf, rng.random((n, p.favourite_leaves))),
     )

@@ -123,12 +123,14 @@ def _session_starts(
 def _draw_leaves(
     people: People, size: int, p: Parameters, shop: Catalogue, rng: np.random.Generator
 ) -> np.ndarray:
-    """[size, U] categories: half of the time a favourite of the user, else any."""
+    """[size, U] categories: a favourite of the user now and then, else any."""
     shape = (size, len(people.index))
     liked = np.take_along_axis(
         people.favourites, rng.integers(p.favourite_leaves, size=shape).T, axis=1
     ).T
-    return np.where(rng.random(shape) < 0.5, liked, pick(shop.leaf_cdf, rng.random(shape)))
+    return np.where(
+        rng.random(shape) < p.favourite_share, liked, pick(shop.leaf_cdf, rng.random(shape))
+    )
 
 
 def simulate_day(

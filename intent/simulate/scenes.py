@@ -60,7 +60,7 @@ def set_scenes(
     on_pair = rng.random(n) < np.take(p.pair_share, v.state)
     about = np.where(on_wanted, v.wanted, v.other)
     leaf = np.where(detail & ~on_pair, pick(shop.leaf_cdf, rng.random(n)), about)
-    known = v.fresh | (rng.random(n) < 0.7)
+    known = v.fresh | (rng.random(n) < p.search_wanted)
     leaf = np.where(
         kind == LIST, np.where(known, v.wanted, pick(shop.leaf_cdf, rng.random(n))), leaf
     )
@@ -88,7 +88,7 @@ def set_scenes(
         page=page,
         leaf=leaf,
         item=np.where(on_pair, (leaf * 31 + v.user * 17) % 100, rng.integers(100, size=n)),
-        price=np.round(shop.leaf_price[leaf] * np.exp(0.35 * dear), 2),
+        price=np.round(shop.leaf_price[leaf] * np.exp(p.price_spread * dear), 2),
         searched=(kind == LIST) & (happens(p.search) | v.fresh),
         collected=detail & happens(p.collect),
         carted=detail & happens(p.cart),
