@@ -23,17 +23,19 @@ import pyarrow.compute as pc
 from cluster.spark import with_progress
 from intent.errors import IntentError
 from intent.features import tables
-from intent.features.encode import ORDER, RECORD, Span, encode
+from intent.features.encode import ORDER, RECORD, encode
+from intent.features.span import Span, observed_span
 from intent.features.vocabulary import Dictionaries
 from intent.progress import progress
 from intent.samples.build import BuildPlan, TaskResult, run_task
-from intent.schema import DAY_MS, Schema
+from intent.schema import DAY_MS, PAPER
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-RECORD_SQL = (
-    "user_id string, kind byte, timestamp long, ids binary, row_hash long, reason string, raw string"
+RECORD_SQL = (  # encode.RECORD in Spark's words
+    "user_id string, kind byte, timestamp long, ids binary, row_hash long, reason string, "
+    "raw string"
 )
 ROWS, DAYS = "rows of", "day of"  # prefixes of what the survey counts beside names
 RECORDS_PER_TASK = 2_000_000
@@ -42,7 +44,7 @@ RECORDS_PER_TASK = 2_000_000
 def survey(spark: SparkSession, frames: dict[str, DataFrame]) -> dict[str, Counter]:
     """Count, in one scan, the rows and days of each table and the names of each vocabulary.
 
-    Returns {"swipe.page": {"Page_Home": 17, ...}, "day of browse": {"2026-01-05": 3, ...},
+    Returns {"swipe.page": {"Page_Home": 17, ...}, "day of browse": {"20458": 3, ...},
     "rows of browse": {"": 42}, ...}.
     """
     counted = [
@@ -71,10 +73,9 @@ def count_batch(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
         no_user = pc.is_null(tables.text(tables.column_of(batch, "user_id")))
         good = ~bad & ~no_user.to_numpy(zero_copy_only=False) & (time >= 0) & (time < 2**42)
         days, n = np.unique(time[good] // DAY_MS, return_counts=True)
-        names = pa.array(days.astype("datetime64[D]").astype(str).tolist(), pa.string())
-        parts.append((f"{DAYS} {table}", names, pa.array(n, pa.int64())))
+        parts.append((f"{DAYS} {table}", pa.array(days), pa.array(n)))
         view = tables.EVENT_TABLES[table]
-        for key in Dictionaries.keys(_full()):
+        for key in Dictionaries.keys(PAPER):
             owner, _, column = key.partition(".")
             if owner == view:
                 words = tables.text(tables.column_of(batch, column))
@@ -88,31 +89,19 @@ def count_batch(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, ["what", "name", "n"])
 
 
-def _full() -> Schema:
-    from intent.schema import PAPER
-
-    return PAPER
-
-
-def observed_span(found: dict[str, Counter], share: float = 0.01) -> Span:
-    """The days that the logs cover: from the first to the last day with real traffic.
-
-    A day counts if it has at least `share` of the busiest day's events, so a few rows with a wrong
-    clock do not stretch the span by years.
-    """
+def span_of(found: dict[str, Counter]) -> Span:
+    """The observed days according to a survey; IntentError where no row has a user and a time."""
     days: Counter = Counter()
     for what, counts in found.items():
         if what.startswith(DAYS):
-            days.update(counts)
+            days.update({int(day): n for day, n in counts.items()})
     if not days:
         rows = sum(c[""] for w, c in found.items() if w.startswith(ROWS))
         raise IntentError(
             f"none of the {rows:,} rows has a user_id and a timestamp in epoch milliseconds; "
             "nothing can be built from these logs"
         )
-    busy = sorted(d for d, n in days.items() if n >= share * max(days.values()))
-    first, last = (int(np.datetime64(d, "ms").astype(np.int64)) for d in (busy[0], busy[-1]))
-    return Span(first, last + DAY_MS)
+    return observed_span(days)
 
 
 def build(
@@ -159,8 +148,6 @@ def _encode_batches(
         yield from encode(table, batch, dictionaries, span).to_batches()
 
 
-def _run_batches(
-    plan: BuildPlan, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _run_batches(plan: BuildPlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     result = run_task((b.cast(RECORD) for b in batches), plan)
     yield pa.RecordBatch.from_arrays([pa.array([pickle.dumps(result)], pa.binary())], ["result"])

@@ -1,7 +1,7 @@
 """The `intent` command. Its subcommands are the jobs, found by their entry points.
 
 Nothing in `intent` imports `jobs` or `cluster`: a job registers itself in the entry point group
-"intent.commands" (see pyproject.toml), and so can a command of your own package.
+"intent.commands" (see setup.py), and so can a command of your own package.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 import typer
+from typer.core import TyperGroup
 
 from intent.errors import IntentError
 
@@ -25,9 +26,29 @@ ORDER = (
 BadUsage = typer.BadParameter.__bases__[0]
 
 
+def _unloadable(name: str, error: Exception) -> Callable:
+    def command() -> None:
+        raise IntentError(
+            f"the command {name} cannot be loaded ({type(error).__name__}: {error}); "
+            "`intent doctor` shows what is missing"
+        )
+
+    command.__doc__ = f"Cannot be loaded: {error}"
+    return command
+
+
+class _InOrder(TyperGroup):
+    """Lists the subcommands in the order in which a user needs them."""
+
+    def list_commands(self, context) -> list[str]:
+        known = [name for name in ORDER if name in self.commands]
+        return known + sorted(set(self.commands) - set(known))
+
+
 def build_app() -> typer.Typer:
     """All subcommands, in the order in which a user needs them."""
     app = typer.Typer(
+        cls=_InOrder,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
@@ -43,8 +64,11 @@ def build_app() -> typer.Typer:
         """Know in real time whether a user is buying or browsing."""
 
     found = {ep.name: ep for ep in entry_points(group="intent.commands")}
-    for name in [*(n for n in ORDER if n in found), *sorted(set(found) - set(ORDER))]:
-        command = found[name].load()
+    for name, entry_point in found.items():
+        try:
+            command = entry_point.load()
+        except Exception as error:  # one broken job must not take `intent doctor` with it
+            command = _unloadable(name, error)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

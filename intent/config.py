@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ class SamplesConfig(Section):
     groups_per_row_group: PositiveInt = Field(
         4096, description="sample groups in one Parquet row group, the unit of reading"
     )
-    first_day: str | None = Field(
+    first_day: date | None = Field(
         None, description="YYYY-MM-DD, first day of the observed span (default: read off the data)"
     )
-    last_day: str | None = Field(None, description="YYYY-MM-DD, last day of the observed span")
+    last_day: date | None = Field(None, description="YYYY-MM-DD, last day of the observed span")
 
 
 class ModelConfig(Section):
@@ -144,4 +145,4 @@ def _explain(error: ValidationError, file: str | Path | None, given_by_set: set[
 
 def dump_config(config: IntentConfig) -> str:
     """The fully resolved configuration as YAML."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False)
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

@@ -1,4 +1,4 @@
-"""Errors that are a user's to mend. The command line prints them as one line, without a traceback."""
+"""Errors that are a user's to mend. The command line prints them as one line, no traceback."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ class Bar:
 
     def text(self) -> str:
         """The values and the rate, as they stand beside the bar."""
-        shown = [f"{self.rate():,.0f} {self.unit}/s"] if self.unit else []
+        rate = self.rate()
+        shown = [f"{rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s"] if self.unit else []
         for name, value in self.values.items():
             shown.append(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}")
         return "  ".join(shown)
@@ -56,9 +57,7 @@ class _RichBar(Bar):
         self._task = rich_progress.add_task(title, total=total, text="")
 
     def _show(self) -> None:
-        self._progress.update(
-            self._task, completed=self.done, total=self.total, text=self.text()
-        )
+        self._progress.update(self._task, completed=self.done, total=self.total, text=self.text())
 
 
 @contextmanager

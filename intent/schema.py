@@ -135,7 +135,9 @@ class Schema:
             return tuple(Feature(**row) for row in rows)
 
         return Schema(
-            views=tuple(View(v["name"], features(v["features"]), v["marker"]) for v in data["views"]),
+            views=tuple(
+                View(v["name"], features(v["features"]), v["marker"]) for v in data["views"]
+            ),
             history=features(data["history"]),
             profile=features(data["profile"]),
             tasks=tuple(Task(**t) for t in data["tasks"]),

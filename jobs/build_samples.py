@@ -6,16 +6,18 @@ import json
 import sys
 import tempfile
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intent.errors import IntentError, UsageError
+from intent.features.span import Span
+from intent.schema import DAY_MS
 
 if TYPE_CHECKING:
     from intent.config import SamplesConfig
-    from intent.features.encode import Span
     from intent.samples.build import TaskResult
     from intent.samples.manifest import Manifest
     from intent.schema import Schema
@@ -33,9 +35,11 @@ def build_command(
     context: typer.Context,
     logs: Annotated[Path | None, typer.Option(help="folder with the raw tables")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the samples to write")] = None,
-    layout: Annotated[str, typer.Option(help="tracks, or groups: one padded row a group")] = "tracks",
+    layout: Annotated[
+        str, typer.Option(help="tracks, or groups: one padded row a group")
+    ] = "tracks",
     config: Annotated[Path | None, typer.Option(help="YAML with a samples: section")] = None,
-    set_: Annotated[list[str], typer.Option("--set", help="samples.KEY=VALUE, repeatable")] = [],
+    set_: Annotated[list[str], typer.Option("--set", help="samples.KEY=VALUE, repeatable")] = [],  # noqa: B006  typer reads it
     dictionaries: Annotated[
         Path | None, typer.Option(help="use this dictionaries-*.json, count no names")
     ] = None,
@@ -49,6 +53,7 @@ def build_command(
     if context.invoked_subcommand:
         return
     from intent.config import load_config
+
     if logs is None or out is None:
         raise UsageError("intent samples needs --logs LOGS and --out SAMPLES; see --help")
     if layout not in ("tracks", "groups"):
@@ -167,6 +172,7 @@ def _build_tracks(
             cuts_per_day=settings.cuts_per_day,
             groups_per_row_group=settings.groups_per_row_group,
             seed=settings.seed,
+            days_chosen=bool(settings.first_day or settings.last_day),
         )
         rows = {name: found[f"{ROWS} {name}"][""] for name in files}
         result = build(spark, frames, dictionaries, plan, sum(rows.values()), partitions)
@@ -213,30 +219,22 @@ def _schema(files: dict[str, list[Path]], length: int) -> Schema:
 
 def _span(found: dict[str, Counter], settings: SamplesConfig) -> Span:
     """The observed days: what the configuration says, else what the data say."""
-    import numpy as np
+    from cluster.spark_samples import span_of
 
-    from cluster.spark_samples import observed_span
-    from intent.features.encode import Span
-    from intent.schema import DAY_MS
+    span, first, last = span_of(found), settings.first_day, settings.last_day
+    span = Span(_start(first) if first else span.start, _start(last) + DAY_MS if last else span.end)
+    if span.start >= span.end:
+        raise UsageError(f"samples.first_day {first} is after samples.last_day {last}")
+    return span
 
-    span = observed_span(found)
 
-    def start_of(name: str, day: str) -> int:
-        try:
-            return int(np.datetime64(day, "D").astype("datetime64[ms]").astype(np.int64))
-        except ValueError:
-            raise UsageError(f"samples.{name} is a day such as 2026-01-31, not {day!r}") from None
-
-    first, last = settings.first_day, settings.last_day
-    return Span(
-        start_of("first_day", first) if first else span.start,
-        start_of("last_day", last) + DAY_MS if last else span.end,
-    )
+def _start(day: date) -> int:
+    """First millisecond of a day, UTC."""
+    return (day - date(1970, 1, 1)).days * DAY_MS
 
 
 def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesConfig) -> None:
     """Every row is accounted for, and not too many are unusable; else IntentError."""
-    chosen_days = settings.first_day or settings.last_day
     for table, total in rows.items():
         bad = {k: n for k, n in result.quarantined.items() if k.startswith(f"{table}/")}
         dropped = sum(n for k, n in result.dropped.items() if k.startswith(f"{table}/"))
@@ -246,8 +244,6 @@ def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesCon
                 f"table {table} has {total:,} rows but {known:,} are accounted for; were files "
                 "added or removed while the job ran? Run it again"
             )
-        if chosen_days:  # what lies outside days that the user chose is no fault of the data
-            bad.pop(f"{table}/outside_span", None)
         if sum(bad.values()) > settings.max_quarantine_share * total:
             reasons = ", ".join(f"{k.split('/')[1]} {n:,}" for k, n in sorted(bad.items()))
             raise IntentError(
@@ -258,7 +254,7 @@ def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesCon
 
 
 def _source(logs: Path) -> str:
-    """"simulated" where the logs say so of themselves, else the folder's name."""
+    """ "simulated" where the logs say so of themselves, else the folder's name."""
     return "simulated shop" if (logs / "shop.json").exists() else logs.name
 
 

@@ -24,7 +24,7 @@ def command(
         bool, typer.Option("--json", help="End with one line of JSON on stdout.")
     ] = False,
 ) -> None:
-    """Score the held-out last day; write report.html, evaluation.json and predictions.parquet to RUN.
+    """Score the held-out last day; write RUN/report.html, evaluation.json, predictions.parquet.
 
     Prints AUC, average precision, log loss and calibration of both tasks, with intervals from
     resampled users. Next: intent export --run RUN.
@@ -95,15 +95,20 @@ def load_model(directory: RunDir):
 
 def _check_fit(directory: RunDir, manifest, samples: Path) -> None:
     """Ids must mean the same in the run and in the samples."""
-    for what, ours, theirs in (
-        ("schema", directory.manifest.schema.hash(), manifest.schema.hash()),
-        ("dictionaries", directory.manifest.dictionary_hash, manifest.dictionary_hash),
-    ):
+    from intent.samples.manifest import dictionaries_name
+
+    trained = directory.manifest
+    dictionaries = directory.path / dictionaries_name(trained.dictionary_hash)
+    for what, ours, theirs, remedy in (
+        ("another schema", trained.schema.hash(), manifest.schema.hash(),
+         f"samples of the same tables and with samples.length={trained.schema.length}"),
+        ("other dictionaries", trained.dictionary_hash, manifest.dictionary_hash,
+         f"samples with --dictionaries {dictionaries}"),
+    ):  # fmt: skip
         if ours != theirs:
             raise IntentError(
-                f"run {directory.path} was trained with other {what} (hash {ours}) than {samples} "
-                f"has (hash {theirs}); build the samples with the run's own (--dictionaries) or "
-                "train anew"
+                f"run {directory.path} was trained with {what} (hash {ours}) than {samples} has "
+                f"(hash {theirs}); build {remedy}, or train anew"
             )
 
 
@@ -119,7 +124,13 @@ def show(result: dict, report: Path) -> None:
     )
     table = Table(title=title, title_justify="left")
     table.add_column("task")
-    for heading in ("AUC [95 %]", "average precision", "base rate", "log loss", "calibration error"):
+    for heading in (
+        "AUC [95 %]",
+        "average precision",
+        "base rate",
+        "log loss",
+        "calibration error",
+    ):
         table.add_column(heading, justify="right")
     for task in result["tasks"]:
         table.add_row(

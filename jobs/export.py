@@ -38,8 +38,8 @@ def command(
 def export_run(run: Path, quantize: str = "dynamic") -> dict:
     """Export the model of a run to RUN/device."""
     from intent.edge.export import export_model
-    from intent.samples.manifest import load_dictionaries
     from intent.quiet import quiet_tensorflow
+    from intent.samples.manifest import load_dictionaries
     from intent.training.run_dir import read_run
     from jobs.evaluate import load_model
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intent.errors import IntentError, UsageError
+from intent.errors import UsageError
 
 if TYPE_CHECKING:
     from intent.config import IntentConfig
@@ -23,7 +23,9 @@ def command(
     samples: Annotated[Path, typer.Option(help="Samples made by `intent samples`.")],
     run: Annotated[Path, typer.Option(help="Run folder; one that exists is gone on with.")],
     np: Annotated[int, typer.Option("--np", help="Horovod processes on this machine.")] = 1,
-    config: Annotated[Path | None, typer.Option(help="YAML with model: and train: sections.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with model: and train: sections.")
+    ] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE such as train.epochs=3; repeatable.")
     ] = [],  # noqa: B006  typer reads it

@@ -24,6 +24,7 @@ def agreement(
     scores: Mapping[str, np.ndarray],
     groups: int = 200,
     seed: int = 0,
+    start: int | None = None,
 ) -> dict:
     """Compare the trainer's scores with the device's on some groups, drawn evenly.
 
@@ -33,12 +34,14 @@ def agreement(
         users, times: [n] the user and t0 (epoch ms) of each group.
         scores: task -> the trainer's probabilities [n].
         groups: how many to compare.
+        seed: of the draw.
+        start: where the samples' observed span begins (epoch ms); by default read off the logs.
 
     Returns {"groups", "max_difference", "mean_difference"} of probabilities, over all tasks.
     """
     rng = np.random.default_rng(seed)
     index = np.sort(rng.choice(len(users), min(groups, len(users)), replace=False))
-    raw = RawLogs(bundle, logs)
+    raw = RawLogs(bundle, logs, start)
     device = raw.score(raw.codes([str(u) for u in users[index]]), np.asarray(times)[index])
     difference = np.stack([np.abs(device[t] - scores[t][index]) for t in bundle.tasks])
     return {

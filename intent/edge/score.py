@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ class RawLogs:
         unusable: rows that could not be used, by reason.
     """
 
-    def __init__(self, bundle: Bundle, logs: str | Path) -> None:
+    def __init__(self, bundle: Bundle, logs: str | Path, start: int | None = None) -> None:
+        """Read `logs`; `start` (epoch ms) is where they begin, see `life_of`."""
         files = find_tables(logs)
         views = {view.name for view in bundle.schema.views}
         wanted = {n: f for n, f in files.items() if EVENT_TABLES.get(n, "browse") in views}
@@ -35,7 +37,7 @@ class RawLogs:
         self.bundle = bundle
         dictionaries = Dictionaries.from_dict(bundle.dictionaries)
         self.life: Life
-        self.life, self.unusable = life_of(raw, bundle.schema, dictionaries)
+        self.life, self.unusable = life_of(raw, bundle.schema, dictionaries, start)
 
     def score(self, users: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
         """Probabilities [n] of each task for user codes [n] at moments [n] (epoch ms)."""
@@ -61,6 +63,9 @@ class RawLogs:
 def score_at(bundle: Bundle, logs: str | Path, moment: int) -> tuple[list[str], dict]:
     """Names and scores (task -> [n]) of all users who did something until `moment` (epoch ms)."""
     raw = RawLogs(bundle, logs)
+    if raw.unusable:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(raw.unusable.items()))
+        print(f"rows that could not be used: {reasons}", file=sys.stderr)
     users = seen_by(raw.life, moment)
     if not len(users):
         when = np.datetime64(moment, "ms")

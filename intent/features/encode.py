@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intent.features import discretize, tables
+from intent.features.span import Span
 from intent.features.tables import column_of
 from intent.features.vocabulary import Dictionaries, Vocabulary
 from intent.schema import BROWSE, DAY_MS, PROFILE, SWIPE, TAP, View
@@ -39,15 +39,8 @@ RECORD = pa.schema(
 )
 ORDER = ("user_id", "kind", "timestamp", "ids", "row_hash")
 
+OUTSIDE_SPAN = "outside_span"
 BROKEN_ROW = "_corrupt_record"  # column in which a reader of text formats leaves a broken line
-
-
-@dataclass(frozen=True)
-class Span:
-    """The observed time, [start, end) in epoch ms, whole days."""
-
-    start: int
-    end: int
 
 
 class _Checker:
@@ -95,7 +88,7 @@ def encode(
         timestamp, bad = tables.time_ms(column_of(batch, "timestamp"))
         check.flag("no_time", bad)
         low, high = (span.start, span.end) if span else (0, 2**62)
-        check.flag("outside_span", (timestamp < low) | (timestamp >= high))
+        check.flag(OUTSIDE_SPAN, (timestamp < low) | (timestamp >= high))
     ids, timestamp = _ENCODERS[table](batch, dictionaries, check, timestamp)
     bad_rows = np.flatnonzero(~check.usable)
     return pa.table(

@@ -120,7 +120,9 @@ def _read_json(path: Path, wanted: list[str]) -> list[dict]:
         for line in filter(str.strip, file):
             try:
                 row = json.loads(line)
-                rows.append({n: None if row[n] is None else str(row[n]) for n in wanted if n in row})
+                rows.append(
+                    {n: None if row[n] is None else str(row[n]) for n in wanted if n in row}
+                )
             except (ValueError, TypeError):
                 rows.append({BROKEN_ROW: line})
     return rows

@@ -43,7 +43,16 @@ COORDINATES = ("x", "y", "start_x", "start_y", "end_x", "end_y")
 TOUCH = RawTable(  # the swipe view, Table 2a
     "touch",
     0,
-    ("user_id", "timestamp", "action", "page", *COORDINATES, "duration_ms", "screen_width", "screen_height"),
+    (
+        "user_id",
+        "timestamp",
+        "action",
+        "page",
+        *COORDINATES,
+        "duration_ms",
+        "screen_width",
+        "screen_height",
+    ),
 )
 TAP = RawTable("tap", 1, ("user_id", "timestamp", "event", "page", "button"))  # Table 2b
 BROWSE = RawTable(  # section 3.2

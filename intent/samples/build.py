@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from intent.features.encode import RECORD, Span
+from intent.features.encode import OUTSIDE_SPAN, RECORD
+from intent.features.span import Span
 from intent.features.tables import TABLES
 from intent.samples.manifest import Shard
 from intent.samples.store import write_shards
@@ -27,6 +28,8 @@ CHUNK_ROWS = 200_000  # records of complete users that are built together
 
 QUARANTINE = "_quarantine"  # readers of a dataset pass over names that begin so
 QUARANTINE_ROW = pa.schema([("table", pa.string()), ("reason", pa.string()), ("row", pa.string())])
+
+TABLE_OF_KIND = {t.kind: t.name for t in TABLES.values()}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class BuildPlan:
     cuts_per_day: int
     groups_per_row_group: int
     seed: int
+    days_chosen: bool = False  # by the user: rows of other days are left out, not unusable
 
 
 @dataclass
@@ -89,6 +93,12 @@ def _rows(
     for chunk in whole_users(batches):
         bad = pc.is_valid(chunk["reason"])
         if pc.any(bad).as_py():
+            if plan.days_chosen:
+                other_day = pc.fill_null(pc.equal(chunk["reason"], OUTSIDE_SPAN), False)
+                for kind in chunk.filter(other_day)["kind"].value_counts().to_pylist():
+                    tally.drop("other_day", TABLE_OF_KIND[kind["values"]], kind["counts"])
+                chunk = chunk.filter(pc.invert(other_day))
+                bad = pc.is_valid(chunk["reason"])
             quarantine.append(chunk.filter(bad).select(["kind", "reason", "raw"]))
             chunk = chunk.filter(pc.invert(bad))
         if chunk.num_rows:
@@ -122,9 +132,8 @@ def whole_users(
 
 
 def _write_quarantine(root: str, parts: list[pa.Table], counts: Counter) -> str:
-    names = {t.kind: t.name for t in TABLES.values()}
     table = pa.concat_tables(parts)
-    kinds = pa.array([names[k] for k in table["kind"].to_pylist()], pa.string())
+    kinds = pa.array([TABLE_OF_KIND[k] for k in table["kind"].to_pylist()], pa.string())
     table = pa.table([kinds, table["reason"], table["raw"]], schema=QUARANTINE_ROW)
     for kind, reason in zip(kinds.to_pylist(), table["reason"].to_pylist(), strict=True):
         counts[f"{kind}/{reason}"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def convert(samples: str | Path, out: str | Path) -> Manifest:
                 units = (read_unit(t, manifest.schema, manifest.schema) for t in tables)
                 shards.append(groups.write_shard(out, shard.day, units, manifest.schema))
                 bar.advance(shard.groups)
+        for name in manifest.quarantine_files:  # the account of the rows goes along
+            (out / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(samples / name, out / name)
         converted = replace(manifest, layout="groups", shards=shards)
         write_petastorm_metadata(
             out, groups.arrow_schema(manifest.schema), groups.unischema(manifest.schema), shards

@@ -51,7 +51,10 @@ def table(manifest: Manifest, folder: Path) -> None:
         ("sources", ", ".join(facts["sources"])),
         ("window", f"{manifest.schema.length} actions"),
         ("positive labels", rates),
-        ("size", f"{facts['bytes'] / 2**20:,.1f} MiB, {facts['bytes_per_group']:,.0f} bytes a group"),
+        (
+            "size",
+            f"{facts['bytes'] / 2**20:,.1f} MiB, {facts['bytes_per_group']:,.0f} bytes a group",
+        ),
         ("cuts without a full horizon", f"{facts['censored_cuts']:,}, dropped"),
         ("content", facts["content_hash"]),
     ):

@@ -21,7 +21,7 @@ from intent.samples.manifest import Manifest
 from intent.samples.plan import EpochPlan, Residents, reads
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.units import Unit, needed_columns, read_unit
-from intent.schema import Schema
+from intent.schema import Schema, narrowest
 
 T = TypeVar("T")
 
@@ -89,11 +89,7 @@ class TrackFeed:
     shuffle_labels: bool = False
 
     def __post_init__(self) -> None:
-        if self.manifest.layout != "tracks":
-            raise IntentError(
-                f"{self.root} has the layout {self.manifest.layout!r}; training reads tracks. "
-                "Convert it with: intent samples convert"
-            )
+        check_layout(self.root, self.manifest)
         if not self.manifest.groups:
             raise IntentError(f"{self.root} has no sample groups for the days asked for")
 
@@ -105,9 +101,7 @@ class TrackFeed:
     def plan(self, epoch: int) -> EpochPlan:
         """The order of an epoch; the same on every rank."""
         sizes = tuple(n for s in self.manifest.shards for n in s.row_groups)
-        return EpochPlan(
-            sizes, self.seed, epoch, self.batch, self.pool, self.shuffle, self.limit
-        )
+        return EpochPlan(sizes, self.seed, epoch, self.batch, self.pool, self.shuffle, self.limit)
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch."""
@@ -147,41 +141,41 @@ class TrackFeed:
 
     def _assemble(self, plan: EpochPlan, step: int, loaded: dict[int, Unit]) -> Batch:
         unit, index = plan.take(step, self.rank, self.world)
-        size = -(-self.batch // self.world)
-        # Filler rows repeat a real group, so shapes stay the same and no value is out of range.
-        any_unit = next(iter(loaded.values()))
-        rows: dict[str, np.ndarray] = {}
-        for u in np.unique(unit) if len(unit) else ():
-            at = np.flatnonzero(unit == u)
-            for name, values in _rows(loaded[int(u)], index[at], self.fusion).items():
-                if name not in rows:
-                    rows[name] = np.zeros((size, *values.shape[1:]), values.dtype)
-                rows[name][at] = values
-        if not len(unit):
-            filler = _rows(any_unit, np.zeros(1, np.int64), self.fusion)
-            rows = {name: np.repeat(values, size, axis=0) for name, values in filler.items()}
-        for values in rows.values():
-            values[len(unit) :] = values[0]
-        labels, users, times = (rows.pop(name) for name in (_LABELS, _USERS, _TIMES))
+        batch = self._empty(plan.epoch, step, plan.step_groups(step))
+        batch.weights[: len(unit)] = 1
+        for u in np.unique(unit):
+            at, source = np.flatnonzero(unit == u), loaded[int(u)]
+            for name, values in source.inputs(index[at], self.fusion).items():
+                batch.inputs[name][at] = values
+            batch.labels[at] = source.labels[index[at]]
+            batch.users[at] = source.users[index[at]]
+            batch.times[at] = source.at[index[at]]
         if self.shuffle_labels:
             deal = np.random.default_rng([self.seed, plan.epoch, step, self.rank])
-            labels[: len(unit)] = deal.permutation(labels[: len(unit)])
-        weights = (np.arange(size) < len(unit)).astype(np.float32)
-        total = plan.step_groups(step)
-        return Batch(plan.epoch, step, rows, labels, weights, total, users, times)
+            batch.labels[: len(unit)] = deal.permutation(batch.labels[: len(unit)])
+        return batch
 
-
-_LABELS, _USERS, _TIMES = ".labels", ".users", ".times"
-
-
-def _rows(unit: Unit, index: np.ndarray, fusion: bool) -> dict[str, np.ndarray]:
-    """Everything that a batch carries of some groups of a unit."""
-    return {
-        **unit.inputs(index, fusion),
-        _LABELS: unit.labels[index],
-        _USERS: unit.users[index],
-        _TIMES: unit.at[index],
-    }
+    def _empty(self, epoch: int, step: int, total: int) -> Batch:
+        """A batch of filler: groups that never did anything, with weight 0."""
+        rows = -(-self.batch // self.world)
+        schema = self.schema
+        inputs = {v.name: np.zeros((rows, schema.length, v.width), v.dtype) for v in schema.views}
+        for source in ("history", "profile"):
+            features = getattr(schema, source)
+            if features:
+                inputs[source] = np.zeros((rows, len(features)), narrowest(features))
+        if self.fusion and schema.views:
+            inputs["fusion"] = np.zeros((rows, schema.length), np.uint16)
+        return Batch(
+            epoch=epoch,
+            step=step,
+            inputs=inputs,
+            labels=np.zeros((rows, len(schema.tasks)), np.uint8),
+            weights=np.zeros(rows, np.float32),
+            total=total,
+            users=np.full(rows, "", object),
+            times=np.zeros(rows, np.int64),
+        )
 
 
 def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
@@ -226,7 +220,9 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
         thread.join()
 
 
-def split_days(manifest: Manifest, evaluation_days: int, purge: bool) -> tuple[list[str], list[str]]:
+def split_days(
+    manifest: Manifest, evaluation_days: int, purge: bool
+) -> tuple[list[str], list[str]]:
     """Days to train on and days to evaluate on: the last ones (section 6.1).
 
     With `purge`, training days whose longest horizon reaches into evaluation are left out.
@@ -248,9 +244,18 @@ def split_days(manifest: Manifest, evaluation_days: int, purge: bool) -> tuple[l
     return train, held_out
 
 
+def check_layout(root: str | Path, manifest: Manifest) -> None:
+    """IntentError unless the dataset holds tracks, which batches are sliced from."""
+    if manifest.layout != "tracks":
+        raise IntentError(
+            f"{root} has the layout {manifest.layout!r}, which is for other readers; build samples "
+            "in the layout tracks: intent samples --logs LOGS --out SAMPLES"
+        )
+
+
 def open_samples(root: str | Path, content: bool = True) -> Manifest:
-    """The manifest of the dataset at `root`, its files checked."""
+    """The manifest of the tracks dataset at `root`, its files checked."""
     manifest = manifests.load(root)
+    check_layout(root, manifest)
     manifests.check_files(root, manifest, content)
     return manifest
-

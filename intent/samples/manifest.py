@@ -170,7 +170,9 @@ def load(root: str | Path) -> Manifest:
             f"Build one with: intent samples --logs LOGS --out {root}"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise IntentError(f"{path} cannot be read as a manifest ({error}); build it again") from None
+        raise IntentError(
+            f"{path} cannot be read as a manifest ({error}); build it again"
+        ) from None
 
 
 def load_dictionaries(root: str | Path, manifest: Manifest) -> Dictionaries:

@@ -6,6 +6,7 @@ the sample job stores for the same user and moment (a test compares them).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intent.errors import IntentError
-from intent.features.encode import ORDER, Span, encode
+from intent.features.encode import ORDER, OUTSIDE_SPAN, encode
 from intent.features.history import TIME_BITS, key
-from intent.features.tables import EVENT_TABLES
+from intent.features.span import Span, observed_span
+from intent.features.tables import EVENT_TABLES, TABLES
 from intent.features.vocabulary import Dictionaries
 from intent.samples.tracks import BuildCounts, Life, history_ids, read_life
 from intent.samples.units import Unit
@@ -23,7 +25,10 @@ from intent.schema import DAY_MS, Schema
 
 
 def life_of(
-    raw: Mapping[str, pa.Table], schema: Schema, dictionaries: Dictionaries
+    raw: Mapping[str, pa.Table],
+    schema: Schema,
+    dictionaries: Dictionaries,
+    start: int | None = None,
 ) -> tuple[Life, dict[str, int]]:
     """Everything that raw tables tell about their users, and the unusable rows by reason.
 
@@ -31,22 +36,30 @@ def life_of(
         raw: table name -> rows; a view of the schema without a table is empty.
         schema: of the model's data.
         dictionaries: of the model's data.
+        start: where the logs begin (epoch ms); earlier rows are unusable, and daily counts end
+            there. By default the first day with real traffic, as in the sample job.
     """
-    parts = [encode(name, rows, dictionaries) for name, rows in raw.items()]
-    records = pa.concat_tables(parts)
+    records = pa.concat_tables([encode(name, rows, dictionaries) for name, rows in raw.items()])
     usable = pc.is_null(records["reason"])
-    reasons = pc.value_counts(records.filter(pc.invert(usable))["reason"]).to_pylist()
-    records = records.filter(usable).sort_by([(name, "ascending") for name in ORDER])
-    events = records.filter(pc.is_in(records["kind"], pa.array([0, 1, 2], pa.int8())))
-    if not events.num_rows:
-        raise IntentError(
-            f"the logs hold no usable action (tables: {', '.join(raw)}; "
-            f"event tables are {', '.join(EVENT_TABLES)})"
+    reasons = Counter(records.filter(pc.invert(usable))["reason"].to_pylist())
+    records = records.filter(usable)
+    event = pc.less_equal(records["kind"], max(TABLES[t].kind for t in EVENT_TABLES))
+    if start is None:
+        days, counts = np.unique(
+            records.filter(event)["timestamp"].to_numpy() // DAY_MS, return_counts=True
         )
-    # As in the sample job, daily counts end where the logs begin.
-    first = pc.min(events["timestamp"]).as_py() // DAY_MS * DAY_MS
-    life = read_life(records, schema, Span(first, 2**62), BuildCounts())
-    return life, {r["values"]: r["counts"] for r in reasons}
+        if not len(days):
+            raise IntentError(
+                f"the logs hold no usable action (tables: {', '.join(raw)}; unusable rows: "
+                f"{dict(reasons) or 'none'})"
+            )
+        start = observed_span(dict(zip(days.tolist(), counts.tolist(), strict=True))).start
+    early = pc.and_(event, pc.less(records["timestamp"], start))
+    if pc.any(early).as_py():
+        reasons[OUTSIDE_SPAN] += pc.sum(early).as_py()
+        records = records.filter(pc.invert(early))
+    records = records.sort_by([(name, "ascending") for name in ORDER])
+    return read_life(records, schema, Span(start, 2**62), BuildCounts()), dict(reasons)
 
 
 def groups_at(life: Life, users: np.ndarray, times: np.ndarray, schema: Schema) -> Unit:

@@ -42,7 +42,9 @@ def remove_orphans(root: str | Path) -> list[Path]:
     named |= {"_common_metadata"} | {s.path for s in manifest.shards}
     named |= set(manifest.quarantine_files)
     removed = [
-        path for path in root.rglob("*") if path.is_file() and str(path.relative_to(root)) not in named
+        path
+        for path in root.rglob("*")
+        if path.is_file() and str(path.relative_to(root)) not in named
     ]
     for path in removed:
         path.unlink(missing_ok=True)

@@ -147,7 +147,9 @@ class ShardWriter:
             rows=self.rows,
             groups=sum(self.row_groups),
             row_groups=self.row_groups,
-            positives={t.name: int(n) for t, n in zip(self.schema.tasks, self.positives)},
+            positives={
+                t.name: int(n) for t, n in zip(self.schema.tasks, self.positives, strict=True)
+            },
             size=path.stat().st_size,
             sha256=checksum,
             content=f"{self.content:032x}",

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intent.features import discretize, tables
-from intent.features.encode import Span, unpack
+from intent.features.encode import unpack
 from intent.features.history import TIME_BITS, TIME_MASK, counts, key
+from intent.features.span import Span
 from intent.samples import cuts as cutting
 from intent.schema import DAY_MS, HISTORY_ACTIONS, Schema, narrowest
 

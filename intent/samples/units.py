@@ -59,9 +59,7 @@ class Unit:
         for view in self.schema.views:
             name = view.name
             low, end = self.low[name][index], self.end[name][index]
-            out[name] = view_window(
-                view, self.ids[name], self.times[name], at, low, end, length
-            )
+            out[name] = view_window(view, self.ids[name], self.times[name], at, low, end, length)
         if self.history is not None:
             out["history"] = self.history[index]
         if self.profile is not None:

@@ -65,9 +65,7 @@ def view_window(
     return window
 
 
-def _positions(
-    low_B: np.ndarray, end_B: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _positions(low_B: np.ndarray, end_B: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Index [B, length] into the tracks, and which positions are real; the others index 0."""
     start = np.maximum(np.asarray(low_B, np.int64), np.asarray(end_B, np.int64) - length)
     index = start[:, None] + np.arange(length)

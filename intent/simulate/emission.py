@@ -105,12 +105,12 @@ def emit(
     """Rows of the touch, tap and browse tables, sorted by user and time.
 
     Codes stand for names (-1 for none), NaN for "does not apply", times are ms since the start of
-    the logs. `rate` scales ordinary taps, swipes and studies; pages and browse rows stay.
+    the logs. `rate` scales ordinary taps and swipes, and studies less; pages and browse rows stay.
     """
     s = set_scenes(v, people, p, shop, rng)
     spell = v.end - v.start
     weight = spell / (1000 * p.visit_seconds) * rate
-    telling = _telling_taps(v, s, min(1.0, rate), shop, rng)
+    telling = _telling_taps(v, s, min(1.0, rate) ** p.study_thinning, shop, rng)
     taps = [_ordinary_taps(v, s, people, weight, p, shop, rng), *telling]
     swipes = rng.poisson(p.swipes_per_visit * weight * people.swipe_style[v.user])
     swipe_visit = np.repeat(np.arange(len(swipes)), swipes)

@@ -113,6 +113,7 @@ class Parameters:
     swipes_per_visit: float = 13.25
     button_share: float = 0.62  # of the ordinary taps; the others hit the page
     study: tuple[float, ...] = (0.0, 0.07, 0.50, 0.53, 0.2)  # P(comments, sizes, cart looked at)
+    study_thinning: float = 0.5  # at a rate below 1, a study is kept with probability rate ** this
     study_order: float = 0.92  # P(usual order | in earnest) = P(reverse order | in play)
     study_focus: float = 0.95  # tilt of studying towards the wanted (or the other) thing
     orders: float = 0.35  # odds that another page is the one with one's orders ...

@@ -118,9 +118,7 @@ def write(
     return summary
 
 
-def _write_blocks(
-    path: Path, blocks: Iterable[pa.Table], advance: Callable[[int], object]
-) -> dict:
+def _write_blocks(path: Path, blocks: Iterable[pa.Table], advance: Callable[[int], object]) -> dict:
     """Writes the blocks to `path` and counts what is in them."""
     rows, broken, types, users, times = 0, 0, Counter(), set(), []
     with pq.ParquetWriter(path, BROWSE, compression="zstd") as writer:

@@ -1,9 +1,9 @@
 """The run directory: everything about a run, and nothing else about it anywhere.
 
-    RUN/config.yaml    the fully resolved configuration
-    RUN/manifest.json  what the run was trained on
-    RUN/checkpoints/   RUN/metrics.jsonl   RUN/tensorboard/   while it trains
-    RUN/model.keras    RUN/report.html     RUN/device/        afterwards
+RUN/config.yaml    the fully resolved configuration
+RUN/manifest.json  what the run was trained on
+RUN/checkpoints/   RUN/metrics.jsonl   RUN/tensorboard/   while it trains
+RUN/model.keras    RUN/report.html     RUN/device/        afterwards
 """
 
 from __future__ import annotations

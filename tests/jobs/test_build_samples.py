@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 from dataclasses import replace
+from datetime import date
 from shutil import copytree
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 
 from intent.config import SamplesConfig
 from intent.errors import IntentError, UsageError
-from intent.features.encode import ORDER, Span, encode
+from intent.features.encode import ORDER, encode
+from intent.features.span import Span
 from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task
 from intent.samples.cells import decode_cell
@@ -120,6 +122,16 @@ def test_broken_rows_go_to_quarantine_with_their_reason(logs, tables, tmp_path, 
     assert open_samples(tmp_path / "s") == manifest
 
 
+def test_days_that_the_user_did_not_choose_are_dropped_and_counted(logs, tmp_path, built):
+    two_days = {"first_day": date(2024, 10, 5), "last_day": date(2024, 10, 6)}
+    days = SETTINGS.model_copy(update=two_days)
+    manifest = build_samples(logs, tmp_path / "s", days)
+    assert manifest.days == ["2024-10-05"] and not manifest.quarantined
+    for table in ("touch", "tap", "browse"):
+        gone = manifest.dropped[f"{table}/other_day"]
+        assert gone > 0 and gone + manifest.used[table] == manifest.rows_in[table]
+
+
 def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
     logs = tmp_path / "logs"
     logs.mkdir()
@@ -186,8 +198,14 @@ def test_both_layouts_open_in_any_petastorm_reader(built, logs, tmp_path):
             lambda folder: write_logs(folder, {"browse": _browse().drop(columns="type")}),
             "lacks the required column type",
         ),
-        (lambda folder: write_logs(folder, {"browse": _browse(user_id=None)}), "none of the 3 rows"),
-        (lambda folder: write_logs(folder, {"browse": _browse(type="x")}), "3 of 3 rows .* unusable"),
+        (
+            lambda folder: write_logs(folder, {"browse": _browse(user_id=None)}),
+            "none of the 3 rows",
+        ),
+        (
+            lambda folder: write_logs(folder, {"browse": _browse(type="x")}),
+            "3 of 3 rows .* unusable",
+        ),
         (lambda folder: write_logs(folder, {"browse": _browse()}), "at least two days"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from intent.features.encode import ORDER, Span, encode
+from intent.features.encode import ORDER, encode
+from intent.features.span import Span
 from intent.features.vocabulary import Dictionaries
 from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task

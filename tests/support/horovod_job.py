@@ -1,14 +1,14 @@
 """One rank of the tests of Horovod: what to do is the first argument, the run folder the second.
 
-    train        train the small model to the end and save the final weights in the run
-    unreduced    the same without the reduction of gradients (a negative control)
-    unguarded    the same, and without the check that ranks agree
-    first        train only the first of its epochs
-    long         train for very long
-    exit:R, kill:R, sleep:R, freeze:R
-                 rank R fails in this way in the third step
-    collectives  what each collective gives, as JSON on stdout
-    environment  print the thread settings
+train        train the small model to the end and save the final weights in the run
+unreduced    the same without the reduction of gradients (a negative control)
+unguarded    the same, and without the check that ranks agree
+first        train only the first of its epochs
+long         train for very long
+exit:R, kill:R, sleep:R, freeze:R
+             rank R fails in this way in the third step
+collectives  what each collective gives, as JSON on stdout
+environment  print the thread settings
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from intent.features.encode import Span, encode, pack, unpack
+from intent.features.encode import encode, pack, unpack
+from intent.features.span import Span
 from intent.features.vocabulary import Dictionaries, Vocabulary
 from intent.schema import DAY_MS, PAPER
 from tests.support.build import DICTIONARIES

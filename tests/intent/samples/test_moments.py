@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from intent.samples.feed import TrackFeed
 from intent.samples.moments import groups_at, life_of, seen_by
+from intent.schema import DAY_MS, PAPER
 from tests.support.build import DICTIONARIES, build_samples
 from tests.support.raw_logs import START, random_logs
 
@@ -20,25 +22,46 @@ def test_groups_from_raw_tables_equal_the_stored_ones(tmp_path):
     codes = {name: code for code, name in enumerate(life.users.to_pylist())}
     compared = 0
     for batch in TrackFeed(tmp_path, manifest, manifest.schema, batch=64, fusion=True).batches(0):
-        users = np.array([codes[u] for u in batch.users])
-        unit = groups_at(life, users, batch.times, manifest.schema)
+        real = batch.weights > 0
+        users, times = np.array([codes[u] for u in batch.users[real]]), batch.times[real]
+        unit = groups_at(life, users, times, manifest.schema)
         inputs = unit.inputs(np.arange(len(users)), fusion=True)
         assert set(inputs) == set(batch.inputs)
         for name, ids in inputs.items():
             assert ids.dtype == batch.inputs[name].dtype
-            assert (ids == batch.inputs[name]).all(), name
+            assert (ids == batch.inputs[name][real]).all(), name
             compared += ids.size
-        later = groups_at(life, users, batch.times + 3_600_000, manifest.schema)
+        later = groups_at(life, users, times + 3_600_000, manifest.schema)
         changed = later.inputs(np.arange(len(users)))["browse"]
-        assert (changed != batch.inputs["browse"]).any()  # negative control: the moment matters
+        assert (
+            changed != batch.inputs["browse"][real]
+        ).any()  # negative control: the moment matters
     assert compared > 10_000
+
+
+def test_a_row_with_a_wrong_clock_changes_nothing_but_its_own_count(tmp_path):
+    """It once moved the beginning of the logs by years, and with it all of the history."""
+    logs = random_logs(users=3)
+    stray = logs["browse"].head(1).assign(timestamp=START - 2_000 * DAY_MS)
+    dirty = logs | {"browse": pd.concat([logs["browse"], stray])}
+    ids = []
+    for tables in (logs, dirty):
+        raw = {n: pa.Table.from_pandas(f, preserve_index=False) for n, f in tables.items()}
+        life, bad = life_of(raw, PAPER, DICTIONARIES)
+        unit = groups_at(life, np.arange(3), np.full(3, START + 3 * DAY_MS), PAPER)
+        ids.append(unit.inputs(np.arange(3)))
+    assert bad == {"outside_span": 1}
+    assert all((ids[0][name] == ids[1][name]).all() for name in ids[0])
+    assert (ids[0]["history"] > 1).any()
+    # negative control: where the logs begin does matter
+    life, _ = life_of(raw, PAPER, DICTIONARIES, start=START - 3_000 * DAY_MS)
+    moved = groups_at(life, np.arange(3), np.full(3, START + 3 * DAY_MS), PAPER)
+    assert (moved.inputs(np.arange(3))["history"] != ids[0]["history"]).any()
 
 
 def test_users_are_seen_from_their_first_action_on():
     logs = random_logs(users=3)
     raw = {n: pa.Table.from_pandas(f, preserve_index=False) for n, f in logs.items()}
-    from intent.schema import PAPER
-
     life, _ = life_of(raw, PAPER, DICTIONARIES)
     assert seen_by(life, START - 1).tolist() == []
     assert seen_by(life, START + 10**12).tolist() == [0, 1, 2]

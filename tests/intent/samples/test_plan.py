@@ -132,11 +132,13 @@ def test_batches_have_one_shape_and_short_ones_are_filled_with_weight_0(samples)
     assert {b.inputs["swipe"].dtype.str for b in batches} == {"|u1"}
     assert {b.inputs["browse"].dtype.str for b in batches} == {"<u2"}
     assert sum(b.total for b in batches) == manifest.groups
-    # a last batch too short for this rank still has its shape
+    # a last batch too short for this rank still has its shape, also right after a resume
     tiny = replace(feed, limit=101)
-    last = list(tiny.batches(0))[-1]
-    assert last.weights.sum() == 0 and last.total == 1
-    assert last.inputs["history"].shape == (34, 18)
+    for start in (0, 1):
+        last = list(tiny.batches(0, start))[-1]
+        assert last.step == 1 and last.weights.sum() == 0 and last.total == 1
+        assert last.inputs["history"].shape == (34, 18) and not last.inputs["swipe"].any()
+    assert sum(b.total for b in replace(feed, batch=2, limit=4).batches(0)) == 4  # more ranks
 
 
 def test_shuffled_labels_keep_the_rate_and_lose_the_order(samples):

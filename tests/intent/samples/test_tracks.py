@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from intent.features.encode import Span
 from intent.features.history import TIME_BITS, key
+from intent.features.span import Span
 from intent.samples import cuts as cutting
 from intent.samples.build import BuildPlan, run_task, whole_users
 from intent.samples.feed import TrackFeed, open_samples
@@ -90,7 +90,9 @@ def test_nothing_after_the_cut_is_in_a_group(tmp_path, logs):
         for name, frame in logs.items()
     }
     full = {(u, t): i for u, t, i, _ in groups(tmp_path / "a", build_samples(tmp_path / "a", logs))}
-    past = {(u, t): i for u, t, i, _ in groups(tmp_path / "b", build_samples(tmp_path / "b", later))}
+    past = {
+        (u, t): i for u, t, i, _ in groups(tmp_path / "b", build_samples(tmp_path / "b", later))
+    }
     both = [k for k in past if k in full and k[1] <= t0]
     assert len(both) > 30
     for k in both:
@@ -99,7 +101,9 @@ def test_nothing_after_the_cut_is_in_a_group(tmp_path, logs):
 
 def test_the_content_does_not_depend_on_batches_or_row_groups(tmp_path, logs, samples):
     for i, (batch, row_group) in enumerate([(7, 5), (10_000, 10_000)]):
-        other = build_samples(tmp_path / str(i), logs, length=LENGTH, batch=batch, row_group=row_group)
+        other = build_samples(
+            tmp_path / str(i), logs, length=LENGTH, batch=batch, row_group=row_group
+        )
         assert other.content_hash() == samples[1].content_hash()
     changed = build_samples(tmp_path / "c", logs, length=LENGTH, seed=4)
     assert changed.content_hash() != samples[1].content_hash()  # the hash does notice
@@ -132,7 +136,7 @@ def test_cuts_are_keyed_by_user_and_day_and_censored_at_the_end_of_observation()
     assert len(drawn) == 2 * 3 * 10
     alone = cutting.draw(moments[moments >> TIME_BITS == 1] - (1 << TIME_BITS), hashes[1:], 10, 1)
     assert (drawn[30:] - (1 << TIME_BITS) == alone).all()  # whoever else is there
-    one_day = moments[: 144]
+    one_day = moments[:144]
     assert (cutting.draw(one_day, hashes, 10, 1) == drawn[:10]).all()  # whatever days follow
     assert (cutting.draw(moments, hashes, 10, 2) != drawn).any()
     end = START + 3 * DAY_MS

@@ -1,0 +1,63 @@
+"""The control against leaks: with labels dealt out anew, nothing can be learnt.
+
+A network that has learnt nothing still is some function of informative inputs, so its AUC is not
+0.5 but scatters around it, by more than the interval over users says. So the mean over several
+seeds is judged, beside the same training on the true labels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from intent.config import SamplesConfig, load_config
+from jobs.build_samples import build_samples
+from jobs.train import feeds, train
+from tests.support.commands import intent
+
+SEEDS = 4
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shop")
+    done = intent("simulate", "--out", root / "logs", "--users", 160, "--days", 6, "--rate", 0.1)
+    assert done.status == 0, done.err
+    build_samples(root / "logs", root / "samples", SamplesConfig(length=16, cuts_per_day=10))
+    return root / "samples"
+
+
+def aucs(samples, folder, shuffle: bool) -> np.ndarray:
+    """Held-out AUC of both tasks for each seed, [SEEDS, 2]."""
+    found = []
+    for seed in range(SEEDS):
+        config = load_config(
+            overrides=[
+                f"train.seed={seed}", f"train.shuffle_labels={shuffle}", "train.batch_size=64",
+                "train.learning_rate=0.005", "model.hidden=8", "model.action_width=8",
+                "model.branch_units=[8]",
+            ]
+        )  # fmt: skip
+        run = folder / f"{shuffle}-{seed}"
+        summary = train(samples, run, config)
+        found.append([summary["validation"][f"auc_{t}"] for t in ("realtime", "longterm")])
+    return np.array(found)
+
+
+def test_shuffled_labels_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
+    shuffled, true = aucs(samples, tmp_path, True), aucs(samples, tmp_path, False)
+    assert abs(shuffled.mean() - 0.5) < 0.08, shuffled
+    assert true.mean() > 0.62 and true.mean() - shuffled.mean() > 0.1, (true, shuffled)
+
+
+def test_held_out_days_are_never_trained_on(samples):
+    from intent.samples.feed import open_samples
+    from intent.training.comm import Solo
+
+    manifest = open_samples(samples)
+    training, held_out = feeds(samples, manifest, load_config(), Solo())
+    assert training.manifest.days == manifest.days[:-1]
+    assert held_out.manifest.days == manifest.days[-1:]
+    purged, _ = feeds(samples, manifest, load_config(overrides=["train.purge=true"]), Solo())
+    # a purchase within a day of a cut on the day before would lie in the held-out day
+    assert purged.manifest.days == manifest.days[:-2]
