@@ -78,12 +78,17 @@ def train(samples: Path, run: Path, settings: IntentConfig) -> dict[str, Any] | 
     import keras
 
     from intent.models.dipn import build
+    from intent.models.tasks import start_from_base_rates
+    from intent.samples.feed import split_days
     from intent.samples.manifest import load_dictionaries, save_dictionaries
     from intent.training.loop import fit
     from intent.training.run_dir import open_run
 
     keras.utils.set_random_seed(settings.train.seed)
     model = build(manifest.schema, settings.model)
+    train_days, _ = split_days(manifest, settings.train.evaluation_days, settings.train.purge)
+    known = manifest.only(train_days)
+    start_from_base_rates(model, {t.name: known.label_rate(t.name) for t in known.schema.tasks})
     directory = open_run(run, settings, manifest, comm)
     if comm.rank == 0:  # the device bundle needs them, and the samples may be far away by then
         save_dictionaries(directory.path, load_dictionaries(samples, manifest))

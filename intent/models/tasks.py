@@ -5,7 +5,8 @@ Letters: B batch, Z width of what enters the branches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
@@ -44,3 +45,19 @@ class TaskBranch(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
+
+
+def start_from_base_rates(model: keras.Model, rates: Mapping[str, float]) -> None:
+    """Let an untrained model say the base rate of each task, not one half.
+
+    Else the first steps are spent on unlearning one half, through every weight that can lower the
+    logits: active users end up with lower scores than idle ones, whoever buys.
+
+    Args:
+        model: built by `intent.models.dipn.build`.
+        rates: share of positive groups by task; a task that the model lacks is passed over.
+    """
+    for task, rate in rates.items():
+        if task in model.output:
+            rate = min(max(rate, 1e-4), 1 - 1e-4)
+            model.get_layer(task).logit.bias.assign([math.log(rate / (1 - rate))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -72,7 +72,7 @@ class TrackFeed:
         seed, pool, shuffle, limit: see `EpochPlan`.
         rank, world: this rank and the number of ranks.
         fusion: whether batches carry the merged order that early fusion needs.
-        shuffle_labels: control experiment: labels are dealt out anew within each batch.
+        shuffle_labels: control experiment: labels are dealt out anew within each row group.
     """
 
     root: str | Path
@@ -124,12 +124,12 @@ class TrackFeed:
                     new = residents.enter(pools.pop(0))
                     loaded = {u: unit for u, unit in loaded.items() if u in residents.units}
                     for u in new:
-                        loaded[u] = self._unit(next(tables), units[u], plan.sizes[u])
+                        loaded[u] = self._unit(next(tables), u, units[u], plan.sizes[u])
                 yield self._assemble(plan, step, loaded)
         finally:
             tables.close()
 
-    def _unit(self, table: pa.Table, where: tuple[str, int], groups: int) -> Unit:
+    def _unit(self, table: pa.Table, number: int, where: tuple[str, int], groups: int) -> Unit:
         """Decode a row group and check it against the manifest."""
         unit = read_unit(table, self.manifest.schema, self.schema)
         if unit.groups != groups:
@@ -137,6 +137,11 @@ class TrackFeed:
                 f"{where[0]}: row group {where[1]} has {unit.groups} groups, the manifest says "
                 f"{groups}; the shard was replaced: build the samples again"
             )
+        if self.shuffle_labels:
+            # Within a batch would not do: a batch with more buyers than others keeps them, and a
+            # few hundred steps learn from that.
+            deal = np.random.default_rng([self.seed, number])
+            unit = replace(unit, labels=deal.permutation(unit.labels))
         return unit
 
     def _assemble(self, plan: EpochPlan, step: int, loaded: dict[int, Unit]) -> Batch:
@@ -150,9 +155,6 @@ class TrackFeed:
             batch.labels[at] = source.labels[index[at]]
             batch.users[at] = source.users[index[at]]
             batch.times[at] = source.at[index[at]]
-        if self.shuffle_labels:
-            deal = np.random.default_rng([self.seed, plan.epoch, step, self.rank])
-            batch.labels[: len(unit)] = deal.permutation(batch.labels[: len(unit)])
         return batch
 
     def _empty(self, epoch: int, step: int, total: int) -> Batch:

@@ -101,7 +101,7 @@ def simulate(
         out: folder to write: one subfolder per table with Parquet files, and shop.json.
         users, days, seed: the size of the shop and its random numbers. The same three give the
             same logs, and fewer days give exactly the beginning of the logs of more days.
-        rate: scales taps and swipes (not pages or browse rows), for small demonstrations.
+        rate: scales taps and swipes (studies by its root; not pages or browse rows).
         dirt: add duplicates, bots, broken rows, clock skew and missing views, about 2 % of rows.
         start: first day of the logs, UTC.
         overwrite: replace `out` if it is the folder of a simulated shop.

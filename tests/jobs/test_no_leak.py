@@ -15,8 +15,6 @@ from jobs.build_samples import build_samples
 from jobs.train import feeds, train
 from tests.support.commands import intent
 
-SEEDS = 4
-
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
@@ -27,10 +25,10 @@ def samples(tmp_path_factory):
     return root / "samples"
 
 
-def aucs(samples, folder, shuffle: bool) -> np.ndarray:
-    """Held-out AUC of both tasks for each seed, [SEEDS, 2]."""
+def aucs(samples, folder, seeds: int, shuffle: bool) -> np.ndarray:
+    """Held-out AUC of both tasks for each seed, [seeds, 2]."""
     found = []
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         config = load_config(
             overrides=[
                 f"train.seed={seed}", f"train.shuffle_labels={shuffle}", "train.batch_size=64",
@@ -38,16 +36,15 @@ def aucs(samples, folder, shuffle: bool) -> np.ndarray:
                 "model.branch_units=[8]",
             ]
         )  # fmt: skip
-        run = folder / f"{shuffle}-{seed}"
-        summary = train(samples, run, config)
+        summary = train(samples, folder / f"{shuffle}-{seed}", config)
         found.append([summary["validation"][f"auc_{t}"] for t in ("realtime", "longterm")])
     return np.array(found)
 
 
 def test_shuffled_labels_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
-    shuffled, true = aucs(samples, tmp_path, True), aucs(samples, tmp_path, False)
-    assert abs(shuffled.mean() - 0.5) < 0.08, shuffled
-    assert true.mean() > 0.62 and true.mean() - shuffled.mean() > 0.1, (true, shuffled)
+    shuffled, true = aucs(samples, tmp_path, 4, True), aucs(samples, tmp_path, 1, False)
+    assert abs(shuffled.mean() - 0.5) < 0.1, shuffled
+    assert true.mean() > 0.65 and true.mean() - shuffled.mean() > 0.12, (true, shuffled)
 
 
 def test_held_out_days_are_never_trained_on(samples):
