@@ -176,12 +176,16 @@ def cross_features(
 ) -> np.ndarray:
     """[C, F] whether what was searched for last (browse) is what is being studied (tap).
 
-    With `shuffle`, the pages of neighbouring studies change places (a control as above).
+    With `shuffle`, studying is moved to any of the last ten things looked at: both views keep what
+    they say by themselves, but not which tap goes with which browse row (a control as above).
     """
     studied = np.isin(tap["button"].astype(str), STUDY)
     times, page = tap["timestamp"][studied], tap["page"][studied].astype(str)
     if shuffle:
-        page = _mixed(page, 12, shuffle)
+        looked = browse["type"] == "browse"
+        seen = np.searchsorted(browse["timestamp"][looked], times, side="right")
+        back = np.minimum(shuffle.integers(10, size=len(times)), np.maximum(seen - 1, 0))
+        page = np.array(["", *browse["page"][looked].astype(str)])[seen - back]
     search = browse["type"] == "search"
     shop = catalogue(SHOP)
     shown = [shop.pages[shop.leaf_page[int(leaf[-5:])]] for leaf in browse["leaf_category"][search]]
