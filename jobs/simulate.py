@@ -26,8 +26,8 @@ def command(
         float,
         typer.Option(
             help="Taps and swipes relative to the paper's Table 1 (391 and 1583 a day). 0.2 makes "
-            "small logs for a demonstration; pages and browse rows stay, telling taps become rarer by "
-            "the root of it only."
+            "small logs for a demonstration. Pages and browse rows stay; taps that tell most "
+            "become rarer by the root of it only."
         ),
     ] = 1.0,
     dirt: Annotated[
