@@ -122,8 +122,8 @@ class Parameters:
     ask_propensity: float = 0.6  # log odds of asking per unit of propensity
     search_wanted: float = 0.85  # share of searches that are for the wanted thing
     search: tuple[float, ...] = (0.0, 0.18, 0.16, 0.10, 0.0)  # per list visit
-    collect: tuple[float, ...] = (0.0, 0.022, 0.032, 0.030, 0.0)  # per detail visit
-    cart: tuple[float, ...] = (0.0, 0.027, 0.040, 0.062, 0.0)
+    collect: tuple[float, ...] = (0.0, 0.024, 0.030, 0.028, 0.0)  # per detail visit
+    cart: tuple[float, ...] = (0.0, 0.030, 0.037, 0.050, 0.0)
     reading: tuple[float, ...] = (0.0, 0.30, 0.52, 0.58, 0.40)  # share of slow, short swipes
     swipe_length: tuple[float, float] = (0.42, 0.16)  # of the screen: flicks, reading
     swipe_ms: tuple[float, float] = (95.0, 330.0)
