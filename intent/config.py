@@ -76,8 +76,8 @@ class TrainConfig(Section):
     max_groups: PositiveInt | None = Field(None, description="groups of an epoch at most")
     checkpoint_every: PositiveInt = Field(500, description="steps between two checkpoints")
     keep_checkpoints: PositiveInt = Field(3, description="last checkpoints that are kept")
-    shuffle_labels: bool = Field(
-        False, description="control: train on permuted labels, AUC must fall to chance"
+    random_labels: bool = Field(
+        False, description="control: train on labels drawn by lot; the AUC must fall to chance"
     )
 
 

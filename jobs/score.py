@@ -37,7 +37,7 @@ def command(
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(["user_id", *tasks])
     for user, *values in rows:
-        out.writerow([user, *(f"{value:.6f}" for value in values)])
+        out.writerow([user, *(f"{value:.6g}" for value in values)])
 
 
 if __name__ == "__main__":

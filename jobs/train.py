@@ -119,14 +119,14 @@ def feeds(
         rank=comm.rank,
         world=comm.size,
         fusion=settings.model.early_fusion,
-        shuffle_labels=options.shuffle_labels,
+        random_labels=options.random_labels,
     )
     evaluation = replace(
         training,
         manifest=manifest.only(held_out),
         shuffle=False,
         limit=None,
-        shuffle_labels=False,
+        random_labels=False,
     )
     return training, evaluation
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from intent import metrics
 from intent.errors import IntentError
-from intent.evaluation import bootstrap, metrics
+from intent.evaluation import bootstrap
 from intent.schema import Task
 
 

@@ -72,7 +72,7 @@ class TrackFeed:
         seed, pool, shuffle, limit: see `EpochPlan`.
         rank, world: this rank and the number of ranks.
         fusion: whether batches carry the merged order that early fusion needs.
-        shuffle_labels: control experiment: labels are dealt out anew within each row group.
+        random_labels: control experiment: labels are drawn by lot at each task's base rate.
     """
 
     root: str | Path
@@ -86,7 +86,7 @@ class TrackFeed:
     rank: int = 0
     world: int = 1
     fusion: bool = False
-    shuffle_labels: bool = False
+    random_labels: bool = False
 
     def __post_init__(self) -> None:
         check_layout(self.root, self.manifest)
@@ -137,11 +137,12 @@ class TrackFeed:
                 f"{where[0]}: row group {where[1]} has {unit.groups} groups, the manifest says "
                 f"{groups}; the shard was replaced: build the samples again"
             )
-        if self.shuffle_labels:
-            # Within a batch would not do: a batch with more buyers than others keeps them, and a
-            # few hundred steps learn from that.
-            deal = np.random.default_rng([self.seed, number])
-            unit = replace(unit, labels=deal.permutation(unit.labels))
+        if self.random_labels:
+            # Dealing out the true labels anew would keep how many there are: a batch or a shard
+            # with more buyers than others keeps them, and a few hundred steps learn from that.
+            rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
+            lot = np.random.default_rng([self.seed, number]).random(unit.labels.shape)
+            unit = replace(unit, labels=(lot < rates).astype(np.uint8))
         return unit
 
     def _assemble(self, plan: EpochPlan, step: int, loaded: dict[int, Unit]) -> Batch:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from intent.training.comm import Communicator
-from intent.training.metrics import add_scores, auc_of_counts, empty_counts
+from intent.training.running_auc import add_scores, auc_of_counts, empty_counts
 
 
 class Meter:

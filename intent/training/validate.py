@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from intent.errors import IntentError
+from intent.metrics import log_loss, roc_auc
 from intent.progress import progress
 from intent.training.comm import Communicator
-from intent.training.metrics import log_loss, roc_auc
 from intent.training.step import learned_tasks, pick_inputs
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from intent.config import SamplesConfig
 from jobs.build_samples import build_samples
 from tests.support.raw_logs import random_logs, write_logs
@@ -38,6 +40,7 @@ def test_spark_submit_builds_the_same_samples(tmp_path):
     assert facts["content_hash"] == here.content_hash()
 
 
+@pytest.mark.slow
 def test_horovodrun_trains_like_one_process(tmp_path):
     write_logs(tmp_path / "logs", random_logs(users=8))
     build_samples(tmp_path / "logs", tmp_path / "s", SamplesConfig(length=16))

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from intent import metrics
 from intent.errors import IntentError
-from intent.evaluation import bootstrap, metrics
+from intent.evaluation import bootstrap
 
 
 def crowd(rng, users=80, groups=10, gap=1.0, between=1.0, within=0.5):

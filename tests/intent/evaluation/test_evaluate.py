@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from intent import metrics
 from intent.errors import IntentError
-from intent.evaluation import metrics
 from intent.evaluation.evaluate import curves, evaluate
 from intent.schema import TASKS
 

@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 
 from intent.errors import IntentError
+from intent.metrics import roc_auc
 from intent.training import checkpoint
 from intent.training.comm import Solo
 from intent.training.interrupt import Interrupted
 from intent.training.logbook import read_metrics
 from intent.training.loop import fit
-from intent.training.metrics import roc_auc
 from intent.training.run_dir import open_run
 from tests.support import small_training as small
 

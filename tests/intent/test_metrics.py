@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from intent import metrics
 from intent.errors import IntentError
-from intent.evaluation import metrics
 
 
 def drawn(seed: int, n: int = 400, levels: int | None = None):
