@@ -78,7 +78,7 @@ class Parameters:
     )  # fmt: skip
 
     # The hidden process: a birth-death chain browsing <-> comparing <-> deciding <-> paying -> buy.
-    up: tuple[float, ...] = (0.0, 0.048, 0.08, 0.16, 1.3)
+    up: tuple[float, ...] = (0.0, 0.058, 0.08, 0.16, 1.3)
     down: tuple[float, ...] = (0.0, 0.0, 0.025, 0.05, 0.35)
     memory_minutes: float = 900.0  # an idle user forgets at rate 1 / memory
     start_propensity: float = 0.7  # log rate browsing -> comparing per unit of propensity
@@ -89,8 +89,8 @@ class Parameters:
     earnest_factor: tuple[float, float] = (0.03, 2.4)  # on deciding -> paying
     focused: float = 0.5  # share of missions on target (shows across views)
     focused_factor: tuple[float, float] = (0.06, 1.9)
-    sated: float = 0.7  # share of the wish to start anew that a purchase takes away ...
-    sated_minutes: float = 720.0  # ... and the time in which it comes back
+    sated: float = 0.85  # share of the wish to start anew that a purchase takes away ...
+    sated_minutes: float = 1800.0  # ... and the time in which it comes back
     hour_purchase: float = 0.35  # amplitude of the daily wave (peak 21 h) on starting and paying
 
     # Visits to pages.
