@@ -37,6 +37,7 @@ class _Rank:
     number: int
     process: subprocess.Popen
     tail: deque[str]
+    reader: threading.Thread | None = None
     status: int | None = None  # as Popen.returncode
     ended_by_us: bool = False
 
@@ -95,8 +96,8 @@ def _start(
         rank.status = process.wait()
         ended.put(number)
 
-    reader = threading.Thread(target=collect, daemon=True)
-    reader.start()
+    rank.reader = threading.Thread(target=collect, daemon=True)
+    rank.reader.start()
     threading.Thread(target=wait, daemon=True).start()
     return rank
 
@@ -148,6 +149,8 @@ def _outcome(ranks: list[_Rank], signals: list[int]) -> Outcome:
     stuck = [r for r in ranks if r.status and r.ended_by_us]
     culprit = (causes or stuck or alone)[0]
     if culprit.number != 0:
+        if culprit.reader:
+            culprit.reader.join(timeout=1)  # its last words may still be in the pipe
         for line in culprit.tail:
             print(f"[rank {culprit.number}] {line}", file=sys.stderr, flush=True)
     return Outcome(*_verdict(culprit, len(ranks), stuck=not causes and bool(stuck)))

@@ -21,12 +21,16 @@ def read_table(spark: SparkSession, name: str, files: list[Path]) -> DataFrame:
     table, paths = TABLES[name], [str(p) for p in files]
     kind, names = header(table, files)
     if kind == "parquet":
-        data = spark.read.parquet(*paths)
+        data = spark.read.option("mergeSchema", True).parquet(*paths)
     else:  # as text throughout: what a value is worth is for `intent.features.encode` to say
         schema = ", ".join(f"`{c}` string" for c in [*names, BROKEN_ROW])
         reader = spark.read.schema(schema).option("columnNameOfCorruptRecord", BROKEN_ROW)
         if kind == "csv":
-            data = reader.csv(paths, header=True, mode="PERMISSIVE", enforceSchema=False)
+            # Quotes as everybody else writes them (RFC 4180), line breaks inside them included
+            data = reader.csv(
+                paths, header=True, mode="PERMISSIVE", enforceSchema=False, escape='"',
+                multiLine=True,
+            )  # fmt: skip
         else:
             data = reader.json(paths, mode="PERMISSIVE")
     kept = [c for c in (*table.columns, BROKEN_ROW) if c in data.columns]

@@ -24,6 +24,7 @@ from cluster.spark import with_progress
 from intent.errors import IntentError
 from intent.features import tables
 from intent.features.encode import ORDER, RECORD, encode
+from intent.features.history import TIME_BITS
 from intent.features.span import Span, observed_span
 from intent.features.vocabulary import Dictionaries
 from intent.progress import progress
@@ -37,7 +38,8 @@ RECORD_SQL = (  # encode.RECORD in Spark's words
     "user_id string, kind byte, timestamp long, ids binary, row_hash long, reason string, "
     "raw string"
 )
-ROWS, DAYS = "rows of", "day of"  # prefixes of what the survey counts beside names
+# Prefixes of what the survey counts beside names; of the last one it takes the largest value
+ROWS, DAYS, LAST = "rows of", "day of", "latest of"
 RECORDS_PER_TASK = 2_000_000
 
 
@@ -45,18 +47,21 @@ def survey(spark: SparkSession, frames: dict[str, DataFrame]) -> dict[str, Count
     """Count, in one scan, the rows and days of each table and the names of each vocabulary.
 
     Returns {"swipe.page": {"Page_Home": 17, ...}, "day of browse": {"20458": 3, ...},
-    "rows of browse": {"": 42}, ...}.
+    "latest of browse": {"20458": 1767657599000, ...}, "rows of browse": {"": 42}, ...}.
     """
     counted = [
         frame.mapInArrow(partial(_count_batches, name), "what string, name string, n long")
         for name, frame in frames.items()
     ]
-    total = reduce(lambda a, b: a.union(b), counted).groupBy("what", "name").sum("n")
+    from pyspark.sql import functions as F
+
+    union = reduce(lambda a, b: a.union(b), counted).groupBy("what", "name")
+    total = union.agg(F.sum("n"), F.max("n"))
     with progress("survey", unit="tasks") as bar:
         rows = with_progress(spark, bar, total.collect)
     found: dict[str, Counter] = defaultdict(Counter)
-    for what, name, n in rows:
-        found[what][name] = n
+    for what, name, n, largest in rows:
+        found[what][name] = largest if what.startswith(LAST) else n
     return found
 
 
@@ -71,9 +76,15 @@ def count_batch(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
     if table in tables.EVENT_TABLES:
         time, bad = tables.time_ms(tables.column_of(batch, "timestamp"))
         no_user = pc.is_null(tables.text(tables.column_of(batch, "user_id")))
-        good = ~bad & ~no_user.to_numpy(zero_copy_only=False) & (time >= 0) & (time < 2**42)
-        days, n = np.unique(time[good] // DAY_MS, return_counts=True)
+        good = (
+            ~bad & ~no_user.to_numpy(zero_copy_only=False) & (time >= 0) & (time < 1 << TIME_BITS)
+        )
+        day = time[good] // DAY_MS
+        days, place, n = np.unique(day, return_inverse=True, return_counts=True)
+        latest = np.zeros(len(days), np.int64)
+        np.maximum.at(latest, place, time[good])
         parts.append((f"{DAYS} {table}", pa.array(days), pa.array(n)))
+        parts.append((f"{LAST} {table}", pa.array(days), pa.array(latest)))
         view = tables.EVENT_TABLES[table]
         for key in Dictionaries.keys(PAPER):
             owner, _, column = key.partition(".")
@@ -92,16 +103,20 @@ def count_batch(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
 def span_of(found: dict[str, Counter]) -> Span:
     """The observed days according to a survey; IntentError where no row has a user and a time."""
     days: Counter = Counter()
+    last: dict[int, int] = {}
     for what, counts in found.items():
-        if what.startswith(DAYS):
-            days.update({int(day): n for day, n in counts.items()})
+        for day, n in counts.items():
+            if what.startswith(DAYS):
+                days[int(day)] += n
+            elif what.startswith(LAST):
+                last[int(day)] = max(n, last.get(int(day), 0))
     if not days:
         rows = sum(c[""] for w, c in found.items() if w.startswith(ROWS))
         raise IntentError(
             f"none of the {rows:,} rows has a user_id and a timestamp in epoch milliseconds; "
             "nothing can be built from these logs"
         )
-    return observed_span(days)
+    return observed_span(days, last)
 
 
 def build(

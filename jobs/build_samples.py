@@ -98,9 +98,9 @@ def convert(
 @app.command()
 def clean(samples: Path) -> None:
     """Remove what killed jobs left in a sample folder: files that its manifest does not name."""
-    from intent.samples.orphans import remove_orphans
+    from intent.samples import orphans
 
-    removed = remove_orphans(samples)
+    removed = orphans.clean(samples)
     typer.echo(f"{samples}: removed {len(removed)} files that the manifest does not name")
 
 
@@ -119,21 +119,17 @@ def build_samples(
     """
     from intent.features.logs import find_tables
     from intent.samples.build import QUARANTINE
-    from intent.samples.convert import convert as convert_samples
-    from intent.samples.orphans import prepare_folder, remove_orphans
+    from intent.samples.convert import write_groups
+    from intent.samples.orphans import writing_to
 
     files = find_tables(logs)
-    prepare_folder(out)
-    try:
+    with writing_to(out):
         if layout == "tracks":
             manifest = _build_tracks(files, logs, out, settings, frozen, cores, partitions)
         else:
             with tempfile.TemporaryDirectory(dir=out, prefix=".tracks-") as tracks:
-                prepare_folder(Path(tracks))
                 _build_tracks(files, logs, Path(tracks), settings, frozen, cores, partitions)
-                manifest = convert_samples(tracks, out)
-    finally:
-        remove_orphans(out)
+                manifest = write_groups(Path(tracks), out)
     if manifest.quarantined:
         typer.echo(f"unusable rows are in {out / QUARANTINE}, with their reasons", err=True)
     return manifest
@@ -222,7 +218,11 @@ def _span(found: dict[str, Counter], settings: SamplesConfig) -> Span:
     from cluster.spark_samples import span_of
 
     span, first, last = span_of(found), settings.first_day, settings.last_day
-    span = Span(_start(first) if first else span.start, _start(last) + DAY_MS if last else span.end)
+    span = Span(
+        start=_start(first) if first else span.start,
+        # Choosing a later day does not make anything known that the logs do not hold.
+        end=min(span.end, _start(last) + DAY_MS) if last else span.end,
+    )
     if span.start >= span.end:
         raise UsageError(f"samples.first_day {first} is after samples.last_day {last}")
     return span

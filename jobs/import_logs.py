@@ -37,4 +37,6 @@ def command(
 
 
 if __name__ == "__main__":
-    typer.run(command)
+    from intent.cli import run_command
+
+    sys.exit(run_command(command))

@@ -69,11 +69,14 @@ def command(
 def train(samples: Path, run: Path, settings: IntentConfig) -> dict[str, Any] | None:
     """One rank's training; returns the summary on rank 0, None elsewhere."""
     from cluster.horovod import connect
+    from cluster.processes import LAUNCHER
     from intent.quiet import quiet_tensorflow
 
+    # Before the ranks meet: while one of them reads all shards, the others would seem stuck. Where
+    # our launcher started them it has done that.
+    manifest = _check_data(samples, settings, content=LAUNCHER not in os.environ)
     quiet_tensorflow()
     comm = connect()
-    manifest = _check_data(samples, settings, content=comm.rank == 0)
     settings = _resolved(settings, manifest)
     import keras
 
@@ -137,6 +140,10 @@ def _check_data(samples: Path, settings: IntentConfig, content: bool = True) -> 
 
     manifest = open_samples(samples, content)
     split_days(manifest, settings.train.evaluation_days, settings.train.purge)
+    tasks = [task.name for task in manifest.schema.tasks]
+    for task in settings.train.task_weights:
+        if task not in tasks:
+            raise UsageError(f"train.task_weights names {task!r}; the tasks are {tasks}")
     return manifest
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intent.features import discretize, tables
+from intent.features.history import TIME_BITS
 from intent.features.span import Span
 from intent.features.tables import column_of
 from intent.features.vocabulary import Dictionaries, Vocabulary
@@ -87,7 +88,7 @@ def encode(
     if "timestamp" in raw.columns:
         timestamp, bad = tables.time_ms(column_of(batch, "timestamp"))
         check.flag("no_time", bad)
-        low, high = (span.start, span.end) if span else (0, 2**62)
+        low, high = (span.start, span.end) if span else (0, 1 << TIME_BITS)
         check.flag(OUTSIDE_SPAN, (timestamp < low) | (timestamp >= high))
     ids, timestamp = _ENCODERS[table](batch, dictionaries, check, timestamp)
     bad_rows = np.flatnonzero(~check.usable)
@@ -190,7 +191,7 @@ def _history(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Daily counts; a day's counts are taken as of its last millisecond."""
     start, bad = tables.day_ms(column_of(batch, "day"))
-    check.flag("no_time", bad)
+    check.flag("no_time", bad | (start < 0) | (start >= 1 << TIME_BITS))
     counts = np.zeros((batch.num_rows, len(tables.HISTORY_ACTIONS)), "<i4")
     for i, name in enumerate(tables.HISTORY_ACTIONS):
         value, broken = tables.number(column_of(batch, name))

@@ -25,7 +25,9 @@ FORMATS = {
     ".ndjson": "json",
     ".csv": "csv",
 }
-HEAD_LINES = 100  # of the first JSON file, from which its columns are read
+HEAD_LINES = 100  # of each JSON file, in which the identifying columns must turn up
+# Without these no row of a table can be used; any other may be null in all of the first lines.
+IDENTIFYING = {"user_id", "timestamp", "day", "action", "event", "type"}
 
 
 def find_tables(logs: str | Path) -> dict[str, list[Path]]:
@@ -39,15 +41,10 @@ def find_tables(logs: str | Path) -> dict[str, list[Path]]:
         raise IntentError(f"there is no logs folder {logs}; make one with: intent simulate")
     found = {}
     for name in TABLES:
-        files = [p for p in logs.glob(f"{name}.*") if p.is_file() and file_format(p)]
-        folder = logs / name
-        if folder.is_dir():
-            hidden = ("_", ".")
-            files += [
-                p
-                for p in folder.rglob("*")
-                if p.is_file() and not p.name.startswith(hidden) and file_format(p)
-            ]
+        files = []
+        for place in [logs / name, *logs.glob(f"{name}.*")]:  # browse/, browse.csv, browse.parquet/
+            below = place.rglob("*") if place.is_dir() else [place]
+            files += [p for p in below if p.is_file() and file_format(p) and not _hidden(p, place)]
         if files:
             found[name] = sorted(files)
     wanted = ", ".join(f"{n}/" for n in TABLES)
@@ -62,6 +59,11 @@ def find_tables(logs: str | Path) -> dict[str, list[Path]]:
             f"found only: {', '.join(found)}"
         )
     return found
+
+
+def _hidden(path: Path, place: Path) -> bool:
+    """Whether a file, or a folder on the way to it, is not meant to be read (_temporary, ...)."""
+    return any(part.startswith(("_", ".")) for part in path.relative_to(place.parent).parts)
 
 
 def file_format(path: Path) -> str | None:
@@ -79,14 +81,27 @@ def header(table: RawTable, files: list[Path]) -> tuple[str, list[str]]:
         mixed = " and ".join(sorted(map(str, formats)))
         raise IntentError(f"table {table.name} mixes {mixed} files; use one kind")
     kind = str(formats.pop())
-    names = {"parquet": _parquet_columns, "csv": _csv_header, "json": _json_keys}[kind](files[0])
-    missing = [c for c in table.required if c not in names]
+    if kind == "json":  # a writer of JSON leaves out what is null, so any column may turn up
+        present, names = _json_keys(files), list(table.columns)
+        required = [c for c in table.required if c in IDENTIFYING]
+    else:
+        per_file = [_columns(kind, path) for path in files]
+        if kind == "csv" and any(columns != per_file[0] for columns in per_file):
+            odd = next(f for f, c in zip(files, per_file, strict=True) if c != per_file[0])
+            raise IntentError(f"{odd} and {files[0]} have different headers; give them the same")
+        present = names = list(dict.fromkeys(c for columns in per_file for c in columns))
+        required = list(table.required)
+    missing = [c for c in required if c not in present]
     if missing:
         raise IntentError(
             f"table {table.name} ({files[0]}) lacks the required column {', '.join(missing)}; "
-            f"it has: {', '.join(names) or 'none'}"
+            f"it has: {', '.join(present) or 'none'}"
         )
     return kind, names
+
+
+def _columns(kind: str, path: Path) -> list[str]:
+    return _parquet_columns(path) if kind == "parquet" else _csv_header(path)
 
 
 def read_table(table: RawTable, files: list[Path]) -> pa.Table:
@@ -94,7 +109,8 @@ def read_table(table: RawTable, files: list[Path]) -> pa.Table:
     kind, names = header(table, files)
     wanted = [c for c in table.columns if c in names]
     if kind == "parquet":
-        parts = [pq.read_table(p, columns=wanted, partitioning=None) for p in files]
+        parts = [pq.read_table(p, partitioning=None) for p in files]
+        parts = [p.select([c for c in wanted if c in p.column_names]) for p in parts]
     else:
         read = _read_csv if kind == "csv" else _read_json
         schema = pa.schema([(c, pa.string()) for c in (*wanted, BROKEN_ROW)])
@@ -147,14 +163,16 @@ def _csv_header(path: Path) -> list[str]:
         return [name.strip() for name in next(csv.reader(file), [])]
 
 
-def _json_keys(path: Path) -> list[str]:
+def _json_keys(files: list[Path]) -> list[str]:
+    """Keys of the first lines of each file."""
     keys: dict[str, None] = {}
-    with _open(path) as file:
-        for _, line in zip(range(HEAD_LINES), file, strict=False):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                keys.update(dict.fromkeys(row))
+    for path in files:
+        with _open(path) as file:
+            for _, line in zip(range(HEAD_LINES), file, strict=False):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(row, dict):
+                    keys.update(dict.fromkeys(row))
     return list(keys)

@@ -190,11 +190,17 @@ def best(folder: Path) -> tuple[Path, float] | None:
     return folder / found["name"], found["score"]
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Delete all but the last `keep` checkpoints and the best one."""
+def prune(folder: Path, keep: int, newest: Path) -> None:
+    """Delete all but the last `keep` checkpoints up to `newest`, just written, and the best one.
+
+    What is newer than that was broken when the run went back behind it, and is deleted too: else
+    it would be taken for the latest.
+    """
     spared = {known[0] for known in [best(folder)] if known}
-    for path in _steps(folder)[:-keep]:
-        if path not in spared:
+    steps = _steps(folder)
+    sound = [path for path in steps if path <= newest]
+    for path in set(steps) - set(sound[-keep:]):
+        if path not in spared or path > newest:
             shutil.rmtree(path)
 
 

@@ -203,7 +203,7 @@ class _Trainer:
         if self.comm.rank == 0 and math.isfinite(quality):
             path = checkpoint.path_of(self.run.checkpoints, self.position)
             checkpoint.mark_best(self.run.checkpoints, path, quality)
-            checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints)
+            checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
         return results
 
     def _goodbye(self) -> str:
@@ -219,7 +219,7 @@ class _Trainer:
         self._agree(f"after step {self.position.step} of epoch {self.position.epoch}")
         metrics = self.meter.gathered(self.comm)
         if self.comm.rank == 0:
-            checkpoint.save(
+            path = checkpoint.save(
                 self.run.checkpoints,
                 self.position,
                 self.variables,
@@ -228,7 +228,7 @@ class _Trainer:
                 config_hash=self.run.config_hash,
                 seed=self.config.seed,
             )
-            checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints)
+            checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
 
     def _restore(self) -> Position:
         """Rank 0 reads the newest checkpoint; everybody learns where it stands."""

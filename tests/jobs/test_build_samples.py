@@ -22,7 +22,7 @@ from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task
 from intent.samples.cells import decode_cell
 from intent.samples.feed import TrackFeed, open_samples
-from intent.samples.orphans import MARKER, prepare_folder, remove_orphans
+from intent.samples.orphans import MARKER, clean, writing_to
 from jobs.build_samples import build_samples
 from tests.support.raw_logs import random_logs, write_logs
 
@@ -143,6 +143,40 @@ def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
     assert manifest.quarantined == {"browse/unparsable_row": 1, "tap/unparsable_row": 1}
 
 
+def test_spark_and_the_device_read_quoted_csv_alike(tmp_path, tables):
+    from cluster.spark import session
+    from cluster.spark_logs import read_table as read_by_spark
+    from intent.features.logs import read_table
+    from intent.features.tables import BROWSE
+
+    path = tmp_path / "browse.csv"
+    odd = ['say "hi", you', "two\nlines", "C:\\home\\", "plain", ""]
+    rows = [[f"u{i}", str(i), "purchase", text] for i, text in enumerate(odd)]
+    frame = pd.DataFrame(rows, columns=["user_id", "timestamp", "type", "leaf_category"])
+    frame.to_csv(path, index=False)
+    here = read_table(BROWSE, [path]).to_pandas().fillna("")
+    there = read_by_spark(session("test"), "browse", [path]).toPandas().fillna("")
+    assert here["leaf_category"].tolist() == odd == there["leaf_category"].tolist()
+    assert here["timestamp"].tolist() == there["timestamp"].tolist()
+
+
+def test_a_day_that_is_not_over_censors_the_cuts_that_need_its_rest(tmp_path, tables):
+    from tests.support.raw_logs import START
+
+    ten = START + 3 * 86_400_000 + 10 * 3_600_000  # the logs end at ten o'clock of the last day
+    cut = {
+        name: frame[frame.timestamp < ten] if "timestamp" in frame else frame
+        for name, frame in tables.items()
+    }
+    write_logs(tmp_path / "logs", cut)
+    manifest = build_samples(tmp_path / "logs", tmp_path / "s", SETTINGS)
+    last = max(f.timestamp.max() for n, f in cut.items() if "timestamp" in f)
+    assert manifest.span[1] == last + 1
+    feed = TrackFeed(tmp_path / "s", manifest, manifest.schema, batch=64)
+    latest = max(int(b.times[b.weights > 0].max()) for b in feed.batches(0))
+    assert last - 86_400_000 - 6 * 3_600_000 < latest <= last - 86_400_000
+
+
 def test_only_browse_is_enough(tmp_path, tables):
     write_logs(tmp_path / "logs", {"browse": tables["browse"][["user_id", "timestamp", "type"]]})
     manifest = build_samples(tmp_path / "logs", tmp_path / "s", SETTINGS)
@@ -226,10 +260,25 @@ def test_a_folder_of_somebody_else_is_not_touched(tmp_path, logs):
     with pytest.raises(UsageError, match="not empty and holds no samples"):
         build_samples(logs, tmp_path, SETTINGS)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "manifest.json").write_text("{}")  # as a run folder, or a web page, may have one
+    with pytest.raises(UsageError, match="holds no samples"):
+        build_samples(logs, tmp_path, SETTINGS)
+    with pytest.raises(UsageError, match="no folder of samples"):
+        clean(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "thesis.txt"]
+
+
+def test_two_jobs_do_not_write_to_one_folder(tmp_path, logs):
+    with (
+        pytest.raises(UsageError, match="another job is writing"),
+        writing_to(tmp_path / "s"),
+    ):
+        build_samples(logs, tmp_path / "s", SETTINGS)
 
 
 def test_what_a_killed_job_leaves_is_no_dataset_and_is_cleaned_up(tmp_path, logs, built):
-    prepare_folder(tmp_path / "s")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / MARKER).touch()
     orphan = tmp_path / "s" / "day=2024-10-04" / "part-0.parquet"
     orphan.parent.mkdir()
     orphan.write_bytes(b"half")
@@ -239,7 +288,7 @@ def test_what_a_killed_job_leaves_is_no_dataset_and_is_cleaned_up(tmp_path, logs
     assert not orphan.exists()
     assert manifest.content_hash() == built[1].content_hash()
     orphan.write_bytes(b"half")
-    assert remove_orphans(tmp_path / "s") == [orphan]
+    assert clean(tmp_path / "s") == [orphan]
     assert open_samples(tmp_path / "s") == manifest
     assert (tmp_path / "s" / MARKER).exists()
 

@@ -61,6 +61,7 @@ def test_each_fault_of_a_touch_row_has_its_reason(change, reason):
         ("browse", BROWSE_ROW | {"stay_ms": -3.0}, "negative_duration"),
         ("browse", BROWSE_ROW | {"stay_ms": float("inf")}, "not_a_number"),
         ("history", {"user_id": "u", "day": "yesterday"}, "no_time"),
+        ("history", {"user_id": "u", "day": "1900-01-01"}, "no_time"),
         ("history", {"user_id": "u", "day": "2024-01-01", "cart": -1}, "negative_count"),
         ("profile", {"user_id": None, "gender": 1}, "no_user"),
         ("tap", {"user_id": "u", "timestamp": START, "event": "x", "page": "p"}, "unknown_action"),
@@ -68,6 +69,11 @@ def test_each_fault_of_a_touch_row_has_its_reason(change, reason):
 )
 def test_faults_of_the_other_tables(table, row, reason):
     assert reasons(table, [row]) == [reason]
+
+
+def test_without_a_span_a_time_still_must_fit_into_the_keys_of_users_and_times():
+    rows = [BROWSE_ROW, BROWSE_ROW | {"timestamp": (START + 5) * 1000}]  # microseconds
+    assert reasons("browse", rows, span=None) == [None, "outside_span"]
 
 
 def test_a_bad_row_is_kept_as_json():

@@ -91,10 +91,23 @@ def test_the_last_ones_and_the_best_are_kept(tmp_path, variables):
     paths = [save(tmp_path, variables, n) for n in range(1, 7)]
     checkpoint.mark_best(tmp_path, paths[1], 0.7)
     checkpoint.mark_best(tmp_path, paths[4], 0.6)
-    checkpoint.prune(tmp_path, 2)
+    checkpoint.prune(tmp_path, 2, paths[-1])
     kept = sorted(p.name[-1] for p in tmp_path.glob("step-*"))
     assert kept == ["2", "5", "6"]
     assert checkpoint.best(tmp_path) == (paths[1], 0.7)
+
+
+def test_a_checkpoint_just_written_is_never_pruned_in_favour_of_broken_newer_ones(
+    tmp_path, variables
+):
+    save(tmp_path, variables, 1)
+    broken = save(tmp_path, variables, 3)
+    (broken / "arrays.npz").write_bytes(b"torn")
+    assert checkpoint.latest(tmp_path).position.updates == 1
+    written = save(tmp_path, variables, 2)
+    checkpoint.prune(tmp_path, 1, written)
+    assert [p.name for p in tmp_path.glob("step-*")] == [written.name]
+    assert checkpoint.latest(tmp_path).position.updates == 2
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path, variables):
