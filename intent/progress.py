@@ -96,6 +96,8 @@ def progress(
     else:
         bar = Bar(title, total, unit)
         yield bar
-    done = f"{bar.done:,.0f} {bar.unit or 'steps'}"
     seconds = time.monotonic() - bar.started
-    print(f"{title}: {done} in {seconds:.1f} s  {bar.text()}".rstrip(), file=sys.stderr, flush=True)
+    done = f"{bar.done:,.0f} {bar.unit or 'steps'} in {seconds:.1f} s  {bar.text()}".rstrip()
+    if not bar.done:  # it was over before anybody could look
+        done = f"done in {seconds:.1f} s"
+    print(f"{title}: {done}", file=sys.stderr, flush=True)

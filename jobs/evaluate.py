@@ -124,13 +124,8 @@ def show(result: dict, report: Path) -> None:
     )
     table = Table(title=title, title_justify="left")
     table.add_column("task")
-    for heading in (
-        "AUC [95 %]",
-        "average precision",
-        "base rate",
-        "log loss",
-        "calibration error",
-    ):
+    table.add_column("AUC [95 %]", justify="right", no_wrap=True)
+    for heading in ("PR-AUC", "base rate", "log loss", "ECE"):
         table.add_column(heading, justify="right")
     for task in result["tasks"]:
         table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,7 @@ def command(
         print(json.dumps(summary))
     else:
         aucs = ", ".join(
-            f"{name.removeprefix('auc_')} AUC {value:.4f}"
+            f"{name.removeprefix('auc_')} AUC {'none' if isnan(value) else f'{value:.4f}'}"
             for name, value in summary["validation"].items()
             if name.startswith("auc_")
         )
