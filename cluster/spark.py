@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 T = TypeVar("T")
+LOCAL_MEMORY = "3g"  # of the JVM, where driver and executors are one
 ARROW_ROWS = 50_000  # rows of an Arrow batch: some MB of events, so that NumPy's overhead is small
 
 
-def session(name: str, cores: int | None = None, memory: str = "3g") -> SparkSession:
+def session(name: str, cores: int | None = None) -> SparkSession:
     """The running Spark session, or a new one on this machine.
 
     Under spark-submit the master and the resources are spark-submit's; else Spark runs inside this
-    process tree with `cores` (default all) and `memory` for its JVM.
+    process tree with `cores` (default all).
     """
     # Spark's workers must be this very interpreter: any other lacks our packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -42,7 +43,7 @@ def session(name: str, cores: int | None = None, memory: str = "3g") -> SparkSes
         quiet = f"-Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
         builder = (
             builder.master(f"local[{cores or '*'}]")
-            .config("spark.driver.memory", memory)
+            .config("spark.driver.memory", LOCAL_MEMORY)
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.driver.extraJavaOptions", quiet)

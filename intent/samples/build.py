@@ -1,7 +1,8 @@
 """One task of the sample job: sorted records of some users in, shards and their description out.
 
 Nothing here knows Spark: a task is a function over Arrow batches, so it runs and is tested
-anywhere. Its memory is bounded by a chunk of users, however many there are.
+anywhere. Usable rows are held for one chunk of users at a time, however many users there are;
+unusable rows, which should be few, are held until the task's end.
 """
 
 from __future__ import annotations

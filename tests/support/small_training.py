@@ -6,12 +6,12 @@ The data is made up in memory; label and profile are related, so that there is s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from intent.config import IntentConfig, load_config
+from intent.samples.feed import Batch
 from intent.samples.manifest import Manifest, Shard
 from intent.schema import TASKS, Feature, Schema, View, narrowest
 from intent.training.comm import Communicator, Solo
@@ -26,18 +26,6 @@ SCHEMA = Schema(
 )
 
 POSITIVES = {task.name: 0 for task in TASKS}
-
-
-@dataclass
-class Batch:
-    """As in intent.samples.feed."""
-
-    epoch: int
-    step: int
-    inputs: dict[str, np.ndarray]
-    labels: np.ndarray
-    weights: np.ndarray
-    total: int
 
 
 class MemoryFeed:
@@ -75,6 +63,8 @@ class MemoryFeed:
                 self.labels[rows],
                 (np.arange(share) < len(mine)).astype(np.float32),
                 len(whole),
+                np.full(share, "", object),
+                np.zeros(share, np.int64),
             )
 
 
