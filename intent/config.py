@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -35,9 +35,39 @@ class SamplesConfig(Section):
         4096, description="sample groups in one Parquet row group, the unit of reading"
     )
     first_day: date | None = Field(
-        None, description="YYYY-MM-DD, first day of the observed span (default: read off the data)"
+        None, description="YYYY-MM-DD, first day that gets groups (default: of the logs)"
     )
-    last_day: date | None = Field(None, description="YYYY-MM-DD, last day of the observed span")
+    last_day: date | None = Field(None, description="YYYY-MM-DD, last day that gets groups")
+    drop_duplicates: bool = Field(True, description="of exact copies of a row, keep one")
+    late_after_minutes: PositiveFloat | None = Field(
+        None, description="drop events received so long after they happened (column `received`)"
+    )
+    out_of_order: Literal["sort", "drop"] = Field(
+        "sort", description="events received after a later one of the same user and table"
+    )
+    bot_actions_per_minute: PositiveFloat | None = Field(
+        None, description="users who are faster are bots; all their rows are dropped"
+    )
+    bot_regularity: PositiveFloat | None = Field(
+        None, description="users whose gaps vary less (deviation / mean) are bots"
+    )
+    bot_least_actions: PositiveInt = Field(
+        100, description="actions below which nobody is called a bot"
+    )
+    session_gap_minutes: PositiveFloat | None = Field(
+        None, description="a pause so long ends a session, and windows reach back no further"
+    )
+    min_actions: PositiveInt = Field(
+        1, description="a cut that sees fewer actions, all views together, is dropped"
+    )
+    negative_rate: float = Field(
+        1.0, gt=0, le=1, description="share that is kept of cuts without any positive label"
+    )
+
+    def of_groups(self) -> dict:
+        """The settings that a group depends on, for the manifest: those of the run are left out."""
+        run = {"length", "first_day", "last_day", "max_quarantine_share"}
+        return self.model_dump(mode="json", exclude=run)
 
 
 class ModelConfig(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections import Counter
@@ -15,19 +14,13 @@ import typer
 from intent.errors import IntentError, UsageError
 from intent.features.span import Span
 from intent.schema import DAY_MS
+from jobs.samples_commands import app, show
 
 if TYPE_CHECKING:
     from intent.config import SamplesConfig
     from intent.samples.build import TaskResult
     from intent.samples.manifest import Manifest
     from intent.schema import Schema
-
-app = typer.Typer(
-    help="Turn raw logs into sample groups, and look into the result.",
-    no_args_is_help=True,
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
 
 
 @app.callback(invoke_without_command=True)
@@ -60,48 +53,7 @@ def build_command(
         raise UsageError(f"--layout is tracks or groups, not {layout!r}")
     settings = load_config(config, set_).samples
     manifest = build_samples(logs, out, settings, layout, dictionaries, cores, partitions)
-    _show(manifest, out, as_json)
-
-
-@app.command()
-def describe(
-    samples: Path, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False
-) -> None:
-    """Say what a sample dataset holds and what became of the rows it was made from."""
-    from intent.samples import manifest
-
-    _show(manifest.load(samples), samples, as_json)
-
-
-@app.command()
-def verify(samples: Path) -> None:
-    """Check every shard's size and checksum against the manifest."""
-    from intent.samples import manifest
-
-    loaded = manifest.load(samples)
-    manifest.check_files(samples, loaded)
-    manifest.load_dictionaries(samples, loaded)
-    typer.echo(f"{samples}: {len(loaded.shards)} shards, {loaded.groups:,} groups, all as written")
-
-
-@app.command()
-def convert(
-    samples: Path, out: Annotated[Path, typer.Option(help="folder of the samples to write")]
-) -> None:
-    """Write a tracks dataset again in the layout "groups": one padded row a group."""
-    from intent.samples.convert import convert as convert_samples
-
-    manifest = convert_samples(samples, out)
-    typer.echo(f"{out}: {manifest.groups:,} groups in layout {manifest.layout}")
-
-
-@app.command()
-def clean(samples: Path) -> None:
-    """Remove what killed jobs left in a sample folder: files that its manifest does not name."""
-    from intent.samples import orphans
-
-    removed = orphans.clean(samples)
-    typer.echo(f"{samples}: removed {len(removed)} files that the manifest does not name")
+    show(manifest, out, as_json)
 
 
 def build_samples(
@@ -150,7 +102,8 @@ def _build_tracks(
     from intent.features.vocabulary import Dictionaries
     from intent.samples import manifest as manifests
     from intent.samples.build import BuildPlan
-    from intent.samples.store import arrow_schema, unischema, write_petastorm_metadata
+    from intent.samples.layout import arrow_schema, unischema
+    from intent.samples.store import write_petastorm_metadata
 
     schema = _schema(files, settings.length)
     with readable_errors():
@@ -179,22 +132,25 @@ def _build_tracks(
             f"({max(t.horizon_ms for t in schema.tasks) // 3_600_000} h) of the end of the logs; "
             "give logs of at least two days"
         )
-    manifest = manifests.Manifest(
-        layout="tracks",
-        schema=schema,
+    made = manifests.Build(
+        days=sorted({shard.day for shard in result.shards}),
         span=(span.start, span.end),
-        seed=settings.seed,
-        cuts_per_day=settings.cuts_per_day,
-        shards=sorted(result.shards, key=lambda shard: shard.path),
         rows_in=rows,
         used=dict(sorted(result.used.items())),
         quarantined=dict(sorted(result.quarantined.items())),
         dropped=dict(sorted(result.dropped.items())),
-        censored_cuts=result.censored_cuts,
+        counted={"censored_cuts": result.censored_cuts},
         quarantine_files=sorted(result.quarantine_files),
-        dictionary_hash=dictionaries.hash(),
         source=_source(logs),
         code_version=_code_version(),
+    )
+    manifest = manifests.Manifest(
+        layout="tracks",
+        schema=schema,
+        settings=settings.of_groups(),
+        shards=sorted(result.shards, key=lambda shard: shard.path),
+        builds=[made],
+        dictionary_hash=dictionaries.hash(),
     )
     write_petastorm_metadata(out, arrow_schema(schema), unischema(schema), manifest.shards)
     manifests.save(out, manifest, dictionaries)
@@ -262,15 +218,6 @@ def _code_version() -> str:
     from intent import __version__
 
     return __version__
-
-
-def _show(manifest, folder: Path, as_json: bool) -> None:
-    from intent.samples.describe import summary, table
-
-    if as_json:
-        print(json.dumps(summary(manifest)))
-    else:
-        table(manifest, folder)
 
 
 if __name__ == "__main__":

@@ -150,11 +150,7 @@ def _check_data(samples: Path, settings: IntentConfig, content: bool = True) -> 
 
 def _resolved(settings: IntentConfig, manifest: Manifest) -> IntentConfig:
     """The configuration with what the samples were really made with."""
-    known = {
-        "length": manifest.schema.length,
-        "cuts_per_day": manifest.cuts_per_day,
-        "seed": manifest.seed,
-    }
+    known = {"length": manifest.schema.length, **manifest.settings}
     return settings.model_copy(update={"samples": settings.samples.model_copy(update=known)})
 
 

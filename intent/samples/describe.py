@@ -27,7 +27,7 @@ def summary(manifest: Manifest) -> dict:
         "shards": len(manifest.shards),
         "bytes": size,
         "bytes_per_group": size / max(manifest.groups, 1),
-        "censored_cuts": manifest.censored_cuts,
+        "censored_cuts": manifest.counted.get("censored_cuts", 0),
         "schema_hash": manifest.schema.hash(),
         "dictionary_hash": manifest.dictionary_hash,
     }

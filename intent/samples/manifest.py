@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from intent.features.vocabulary import Dictionaries
 from intent.schema import Schema
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,112 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a dataset consists of and what became of the rows that it was made from."""
+class Build:
+    """One run of the sample job: which days it made, and what became of the rows it was given.
 
-    layout: str
-    schema: Schema
+    Attributes:
+        days: the days whose groups it made, "YYYY-MM-DD".
+        span: the time that its logs cover, [start, end) in epoch ms.
+        rows_in, used: rows by table.
+        quarantined, dropped: rows by "table/reason"; in = used + quarantined + dropped.
+        counted: what else was counted: cuts, users, by name (docs/cleaning.md).
+        quarantine_files: where its unusable rows are, below the dataset's folder.
+        source: where its logs came from.
+        code_version: of the package that ran it.
+    """
+
+    days: list[str]
     span: tuple[int, int]
-    seed: int
-    cuts_per_day: int
-    shards: list[Shard]
     rows_in: dict[str, int]
     used: dict[str, int]
     quarantined: dict[str, int]
     dropped: dict[str, int]
-    censored_cuts: int
+    counted: dict[str, int]
     quarantine_files: list[str]
-    dictionary_hash: str
     source: str
     code_version: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a dataset consists of and what became of the rows that it was made from.
+
+    Attributes:
+        layout: "tracks" or "groups".
+        schema: views, tasks and window length.
+        settings: those of `intent.config.SamplesConfig` that the groups depend on.
+        shards: its files.
+        builds: the runs that made it, in the order of their days.
+        dictionary_hash: of the dictionaries beside it.
+    """
+
+    layout: str
+    schema: Schema
+    settings: dict
+    shards: list[Shard]
+    builds: list[Build]
+    dictionary_hash: str
+
+    @property
+    def seed(self) -> int:
+        """Of the generator that drew the cuts."""
+        return self.settings["seed"]
+
+    @property
+    def cuts_per_day(self) -> int:
+        """Cuts drawn per user and day at most."""
+        return self.settings["cuts_per_day"]
+
+    @property
+    def negative_rate(self) -> float:
+        """Share of the cuts without any positive label that were kept."""
+        return self.settings.get("negative_rate", 1.0)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The time that the logs of all builds cover, [start, end) in epoch ms."""
+        return min(b.span[0] for b in self.builds), max(b.span[1] for b in self.builds)
+
+    @property
+    def source(self) -> str:
+        """Where the logs came from."""
+        return ", ".join(dict.fromkeys(b.source for b in self.builds))
+
+    def _sum(self, name: str) -> dict[str, int]:
+        total: Counter = Counter()
+        for build in self.builds:
+            total.update(getattr(build, name))
+        return dict(sorted(total.items()))
+
+    @property
+    def rows_in(self) -> dict[str, int]:
+        """Rows given, by table; a row that two builds read is counted twice, here and below."""
+        return self._sum("rows_in")
+
+    @property
+    def used(self) -> dict[str, int]:
+        """Rows used, by table."""
+        return self._sum("used")
+
+    @property
+    def quarantined(self) -> dict[str, int]:
+        """Unusable rows, by "table/reason"."""
+        return self._sum("quarantined")
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Usable rows that were left out, by "table/reason"."""
+        return self._sum("dropped")
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """What else was counted, by name."""
+        return self._sum("counted")
+
+    @property
+    def quarantine_files(self) -> list[str]:
+        """Where the unusable rows are, below the dataset's folder."""
+        return sorted(f for b in self.builds for f in b.quarantine_files)
 
     @property
     def groups(self) -> int:
@@ -108,6 +197,7 @@ class Manifest:
             "format": FORMAT,
             **fields,
             "schema": self.schema.to_dict(),
+            "builds": [asdict(b) for b in self.builds],
             "schema_hash": self.schema.hash(),
             "shards": [asdict(s) for s in self.shards],
             "groups": self.groups,
@@ -123,8 +213,8 @@ class Manifest:
             raise ValueError(f"format {data['format']}, this version reads format {FORMAT}")
         fields = {name: data[name] for name in Manifest.__dataclass_fields__}
         fields["schema"] = Schema.from_dict(data["schema"])
-        fields["span"] = tuple(data["span"])
         fields["shards"] = [Shard(**s) for s in data["shards"]]
+        fields["builds"] = [Build(**{**b, "span": tuple(b["span"])}) for b in data["builds"]]
         return Manifest(**fields)
 
 

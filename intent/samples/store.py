@@ -1,4 +1,4 @@
-"""The Parquet store of track rows: shards, and the Petastorm Unischema that opens them.
+"""The Parquet store of track rows: writes shards, and the metadata by which Petastorm opens them.
 
 A shard's name is the checksum of its bytes. Two attempts at the same work write the same file
 under the same name, and what no manifest names does not exist; so retries, speculation and a kill
@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from intent.samples.cells import encode_cell
+from intent.samples.layout import arrow_schema, cells
 from intent.samples.manifest import Shard, sha256
 from intent.samples.tracks import TrackRow
-from intent.schema import DAY_MS, Schema, narrowest
+from intent.schema import DAY_MS, Schema
 
 COMPRESSION = "zstd"
 
@@ -29,64 +29,6 @@ COMPRESSION = "zstd"
 def day_name(day_ms: int) -> str:
     """Epoch ms of a day's start as YYYY-MM-DD."""
     return str(np.datetime64(day_ms // DAY_MS, "D"))
-
-
-def columns(schema: Schema) -> dict[str, tuple[np.dtype, tuple]]:
-    """The array columns of a track row: name -> (type, shape; None where it varies)."""
-    ids = {f"{v.name}_ids": (v.dtype, (None, v.width)) for v in schema.views}
-    times = {f"{v.name}_times": (np.dtype("<i8"), (None,)) for v in schema.views}
-    rest = {
-        "cut_time": (np.dtype("<i8"), (None,)),
-        "cut_end": (np.dtype("<u4"), (None, len(schema.views))),
-        "labels": (np.dtype("u1"), (None, len(schema.tasks))),
-    }
-    if schema.history:
-        rest["history"] = (narrowest(schema.history), (None, len(schema.history)))
-    if schema.profile:
-        rest["profile"] = (narrowest(schema.profile), (len(schema.profile),))
-    return {**ids, **times, **rest}
-
-
-def arrow_schema(schema: Schema) -> pa.Schema:
-    """Columns of a shard: the user, the number of groups, and one binary cell per array."""
-    cells = [(name, pa.binary()) for name in columns(schema)]
-    return pa.schema([("user_id", pa.string()), ("groups", pa.int32()), *cells])
-
-
-def unischema(schema: Schema):
-    """The Petastorm Unischema of a shard."""
-    from intent.samples.petastorm_compat import install
-
-    install()
-    from petastorm.codecs import NdarrayCodec, ScalarCodec
-    from petastorm.unischema import Unischema, UnischemaField
-    from pyspark.sql.types import IntegerType, StringType
-
-    arrays = [
-        UnischemaField(name, dtype.type, shape, NdarrayCodec(), False)
-        for name, (dtype, shape) in columns(schema).items()
-    ]
-    return Unischema(
-        "Tracks",
-        [
-            UnischemaField("user_id", np.str_, (), ScalarCodec(StringType()), False),
-            UnischemaField("groups", np.int32, (), ScalarCodec(IntegerType()), False),
-            *arrays,
-        ],
-    )
-
-
-def cells(row: TrackRow, schema: Schema) -> dict[str, bytes]:
-    """A track row's arrays as cells."""
-    arrays = {f"{v.name}_ids": row.ids[v.name] for v in schema.views}
-    arrays |= {f"{v.name}_times": row.times[v.name] for v in schema.views}
-    arrays |= {"cut_time": row.cut_time, "cut_end": row.cut_end, "labels": row.labels}
-    if schema.history:
-        arrays["history"] = row.history
-    if schema.profile:
-        arrays["profile"] = row.profile
-    types = columns(schema)
-    return {name: encode_cell(np.asarray(a, types[name][0])) for name, a in arrays.items()}
 
 
 class ShardWriter:

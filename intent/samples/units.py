@@ -14,7 +14,7 @@ import pyarrow as pa
 from intent.errors import IntentError
 from intent.samples.cells import decode_cell
 from intent.samples.fusion import fusion_order
-from intent.samples.store import columns
+from intent.samples.layout import columns
 from intent.samples.windows import view_window, window_times
 from intent.schema import Schema
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from intent.config import SamplesConfig
 from intent.features.encode import ORDER, encode
 from intent.features.span import Span
 from intent.features.vocabulary import Dictionaries
@@ -47,13 +48,18 @@ def build_samples(
     plan = BuildPlan(str(root), schema, span, per_day, row_group, seed)
     sorted_records = records(tables, span)
     result = run_task(sorted_records.to_batches(max_chunksize=batch), plan)
-    manifest = manifests.Manifest(
-        layout="tracks", schema=schema, span=(span.start, span.end), seed=seed,
-        cuts_per_day=per_day, shards=sorted(result.shards, key=lambda s: s.path),
+    made = manifests.Build(
+        days=sorted({s.day for s in result.shards}), span=(span.start, span.end),
         rows_in={n: len(f) for n, f in tables.items()}, used=dict(result.used),
         quarantined=dict(result.quarantined), dropped=dict(result.dropped),
-        censored_cuts=result.censored_cuts, quarantine_files=result.quarantine_files,
-        dictionary_hash=DICTIONARIES.hash(), source="test", code_version="test",
+        counted={"censored_cuts": result.censored_cuts},
+        quarantine_files=result.quarantine_files, source="test", code_version="test",
+    )  # fmt: skip
+    manifest = manifests.Manifest(
+        layout="tracks", schema=schema,
+        settings=SamplesConfig(seed=seed, cuts_per_day=per_day).of_groups(),
+        shards=sorted(result.shards, key=lambda s: s.path), builds=[made],
+        dictionary_hash=DICTIONARIES.hash(),
     )  # fmt: skip
     manifests.save(root, manifest, DICTIONARIES)
     return manifest
