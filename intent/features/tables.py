@@ -38,6 +38,7 @@ class RawTable:
         return self.required + self.optional
 
 
+RECEIVED = "received"  # when an event reached the server (epoch ms), where a log keeps it
 COORDINATES = ("x", "y", "start_x", "start_y", "end_x", "end_y")
 
 TOUCH = RawTable(  # the swipe view, Table 2a
@@ -53,13 +54,16 @@ TOUCH = RawTable(  # the swipe view, Table 2a
         "screen_width",
         "screen_height",
     ),
+    (RECEIVED,),
 )
-TAP = RawTable("tap", 1, ("user_id", "timestamp", "event", "page", "button"))  # Table 2b
+TAP = RawTable(  # Table 2b
+    "tap", 1, ("user_id", "timestamp", "event", "page", "button"), (RECEIVED,)
+)
 BROWSE = RawTable(  # section 3.2
     "browse",
     2,
     ("user_id", "timestamp", "type"),
-    ("leaf_category", "top_category", "page", "stay_ms", "item_id", "price"),
+    ("leaf_category", "top_category", "page", "stay_ms", "item_id", "price", RECEIVED),
 )
 HISTORY = RawTable("history", 3, ("user_id", "day", *HISTORY_ACTIONS))  # counts before the logs
 PROFILE_TABLE = RawTable(  # Table 3e
@@ -68,6 +72,10 @@ PROFILE_TABLE = RawTable(  # Table 3e
 
 TABLES = {t.name: t for t in (TOUCH, TAP, BROWSE, HISTORY, PROFILE_TABLE)}
 EVENT_TABLES = {"touch": "swipe", "tap": "tap", "browse": "browse"}  # table -> view
+NUMBERS = {  # columns that hold numbers; all others but the times hold text
+    *COORDINATES, "duration_ms", "screen_width", "screen_height", "stay_ms", "price",
+    *HISTORY_ACTIONS, *(f.name for f in PROFILE),
+}  # fmt: skip
 VIEW_TABLES = {view: table for table, view in EVENT_TABLES.items()}
 
 TOUCH_ACTIONS = ("open_page", "leave_page", "swipe", "tap")  # ids 1..4
