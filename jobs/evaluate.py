@@ -38,13 +38,15 @@ def command(
 
 def evaluate_run(run: Path, samples: Path, batch_size: int = 256) -> tuple[dict, Predictions]:
     """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
+    from dataclasses import replace
+
     from intent.config import dump_config
     from intent.evaluation.evaluate import curves, evaluate
     from intent.evaluation.predict import predict
     from intent.evaluation.report import write_report
     from intent.quiet import quiet_tensorflow
     from intent.samples.feed import TrackFeed, open_samples, split_days
-    from intent.samples.manifest import write_atomically
+    from intent.storage import write_atomically
     from intent.training.run_dir import read_run
 
     quiet_tensorflow()
@@ -56,27 +58,49 @@ def evaluate_run(run: Path, samples: Path, batch_size: int = 256) -> tuple[dict,
 
     _, days = split_days(manifest, settings.train.evaluation_days, purge=False)
     model = load_model(directory)
+    # Sources that the model takes, but all tasks: a negative is one in every task.
     schema = reduce_schema(manifest.schema, settings.model)
+    schema = replace(schema, tasks=manifest.schema.tasks)
     feed = TrackFeed(
         samples, manifest.only(days), schema, batch_size,
         shuffle=False, fusion=settings.model.early_fusion,
     )  # fmt: skip
-    found = predict(model, feed)
+    learnt_rate, kept_rate = directory.manifest.negative_rate, manifest.negative_rate
+    found = predict(model, feed, learnt_rate, kept_rate)
     found.save(directory.path / "predictions.parquet")
     tasks = [task for task in schema.tasks if task.name in found.scores]
-    result = evaluate(found.scores, found.labels, found.users, tasks)
+    result = evaluate(found.scores, found.labels, found.users, tasks, weights=found.weights)
     result |= {"days": days, "source": manifest.source, "run": str(run)}
+    result |= {"negative_rate": kept_rate, "negative_rate_of_training": learnt_rate}
+    result["notes"] += _undersampling(learnt_rate, kept_rate)
     write_atomically(directory.path / "evaluation.json", json.dumps(result, indent=1))
     write_report(
         directory.path / "report.html",
         result,
-        curves(found.scores, found.labels, tasks),
+        curves(found.scores, found.labels, tasks, found.weights),
         manifest=manifest.to_dict(),
         days=days,
         metrics=directory.metrics,
         config=dump_config(settings),
     )
     return result, found
+
+
+def _undersampling(learnt_rate: float, kept_rate: float) -> list[str]:
+    """What was done about negatives that the samples left out, in sentences."""
+    notes = []
+    if learnt_rate < 1:
+        notes.append(
+            f"The model learnt from {learnt_rate:.3g} of the negatives. Its scores were put right: "
+            "they are probabilities among all groups."
+        )
+    if kept_rate < 1:
+        notes.append(
+            f"The samples evaluated hold {kept_rate:.3g} of the negatives. Each counts for "
+            f"{1 / kept_rate:.4g}, so that every figure is one of all groups; the numbers of "
+            "groups and positives are those scored."
+        )
+    return notes
 
 
 def load_model(directory: RunDir):

@@ -53,6 +53,7 @@ def export_run(run: Path, quantize: str = "dynamic") -> dict:
         dictionaries.to_dict(),
         directory.path / "device",
         quantize,
+        directory.manifest.settings,
     )
 
 

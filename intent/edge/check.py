@@ -11,6 +11,7 @@ import numpy as np
 
 from intent.edge.runtime import Scorer
 from intent.samples.fusion import fusion_order
+from intent.samples.undersampling import recalibrate
 from intent.schema import Schema, narrowest
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ def random_groups(schema: Schema, groups: int, seed: int = 0) -> dict[str, np.nd
     return inputs | {"fusion": fusion_order(times, counts, schema.length)} if times else inputs
 
 
-def largest_difference(model: keras.Model, content: bytes, schema: Schema) -> float:
-    """Largest absolute difference of a probability between `model` and the LiteRT `content`; NaN
-    where either gives NaN."""
+def largest_difference(model: keras.Model, content: bytes, schema: Schema, rate: float) -> float:
+    """Largest absolute difference of a probability between `model`, its scores put right for the
+    share `rate` of negatives that it learnt from, and the LiteRT `content`; NaN where either gives
+    NaN."""
     groups = random_groups(schema, CHECKED_GROUPS)
     inputs = {name: groups[name] for name in model.input}
     scores = Scorer(content).predict(inputs)
@@ -56,5 +58,6 @@ def largest_difference(model: keras.Model, content: bytes, schema: Schema) -> fl
         task: 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
         for task, logits in model(inputs, training=False).items()
     }
+    expected = recalibrate(expected, schema.tasks, rate)
     # np.max, unlike max, is NaN where anything is NaN.
     return float(np.max([np.abs(scores[task] - p) for task, p in expected.items()]))

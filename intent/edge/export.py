@@ -22,6 +22,7 @@ from intent.edge.check import CHECKED_GROUPS, largest_difference
 from intent.edge.runtime import BUNDLE, DICTIONARIES, FORMAT, MODEL, SIGNATURE
 from intent.errors import IntentError, UsageError
 from intent.progress import progress
+from intent.samples.undersampling import check_correctable, recalibrate
 from intent.schema import Schema
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def export_model(
     dictionaries: Mapping[str, object],
     out_dir: str | Path,
     quantize: str = "dynamic",
+    samples: Mapping[str, object] | None = None,
 ) -> dict:
     """Write the bundle OUT/{model.tflite, dictionaries.json, bundle.json}, all of it or nothing.
 
@@ -52,6 +54,9 @@ def export_model(
         dictionaries: of the vocabulary features, as JSON takes them.
         out_dir: the bundle's folder; an older bundle there is replaced.
         quantize: "dynamic" (weights in 8 bits, a quarter of the size) or "none" (float32).
+        samples: settings of the samples that it was trained on, as their manifest has them. The
+            bundle keeps them; where they have a "negative_rate", the exported model gives scores
+            that are put right for it.
 
     Returns:
         A summary: "folder", "quantization", "parameters", "bytes" by file, "size_mib" of all
@@ -59,18 +64,20 @@ def export_model(
 
     Raises:
         UsageError: `quantize` is neither.
-        IntentError: the model does not fit schema and configuration, differs too much after the
-            conversion, or the bundle cannot be written.
+        IntentError: the model does not fit schema and configuration, its scores cannot be put
+            right, it differs too much after the conversion, or the bundle cannot be written.
     """
     if quantize not in ACCEPTED:
         raise UsageError(f"quantize is {quantize!r}, expected one of {', '.join(ACCEPTED)}")
+    rate = float((samples or {}).get("negative_rate", 1.0))
     with progress("exporting", total=3) as bar:
         trained = _load(model) if isinstance(model, (str, Path)) else model
         single = _for_one_group(trained, schema, config)
+        check_correctable(list(single.output), schema.tasks, rate)
         bar.advance()
-        content = _convert(single, quantize)
+        content = _convert(single, quantize, schema, rate)
         bar.advance()
-        difference = largest_difference(trained, content, schema)
+        difference = largest_difference(trained, content, schema, rate)
         bar.advance(max_difference=difference)
     if not difference <= ACCEPTED[quantize]:
         advice = " or export with quantize=none" if quantize != "none" else ""
@@ -88,6 +95,7 @@ def export_model(
         "schema": schema.to_dict(),
         "schema_hash": schema.hash(),
         "model": config.model_dump(),
+        "samples": dict(samples or {}),
         "tasks": list(single.output),
         "inputs": {
             name: {"shape": list(t.shape[1:]), "dtype": t.dtype} for name, t in single.input.items()
@@ -141,14 +149,18 @@ def _for_one_group(trained: keras.Model, schema: Schema, config: ModelConfig) ->
     return single
 
 
-def _convert(single: keras.Model, quantize: str) -> bytes:
-    """A LiteRT model with one signature: source -> ids [1, ...] to task -> probability [1]."""
+def _convert(single: keras.Model, quantize: str, schema: Schema, rate: float) -> bytes:
+    """A LiteRT model with one signature: source -> ids [1, ...] to task -> probability [1].
+
+    What undersampling did to the scores is undone in the model itself: no app can forget it.
+    """
     import tensorflow as tf
 
     @tf.function
     def score(**inputs):
         logits = single(inputs, training=False)
-        return {task: tf.sigmoid(logit) for task, logit in logits.items()}
+        scores = {task: tf.sigmoid(logit) for task, logit in logits.items()}
+        return recalibrate(scores, schema.tasks, rate)
 
     specs = {n: tf.TensorSpec(t.shape, t.dtype, name=n) for n, t in single.input.items()}
     module = tf.Module()

@@ -57,7 +57,9 @@ def interval(values_R: np.ndarray) -> list[float] | None:
     return np.quantile(defined, [0.025, 0.975]).tolist()
 
 
-def ranking(scores: np.ndarray, labels: np.ndarray, codes: np.ndarray) -> Statistic:
+def ranking(
+    scores: np.ndarray, labels: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None
+) -> Statistic:
     """The statistic (ROC AUC, average precision), exact with ties, equal to `metrics`.
 
     Scores are sorted here, once. For a positive i, let below_i be the weight of the negatives that
@@ -65,21 +67,27 @@ def ranking(scores: np.ndarray, labels: np.ndarray, codes: np.ndarray) -> Statis
     (below_i + tied_i / 2) / all negatives. With the weights of positives and of negatives that
     score at least as much, TP_i and FP_i, average precision is the weighted mean of
     TP_i / (TP_i + FP_i).
+
+    A group weighs what its user does, times its own weight (`weights` [n], 1 by default).
     """
     negative, positive = labels == 0, labels == 1
     order = np.argsort(scores[negative], kind="stable")
     negative_scores = scores[negative][order]
     negative_users = codes[negative][order]
+    negative_weights = None if weights is None else weights[negative][order]
     order = np.argsort(scores[positive], kind="stable")
     positive_scores = scores[positive][order]
     positive_users = codes[positive][order]
+    positive_weights = None if weights is None else weights[positive][order]
     first = np.searchsorted(negative_scores, positive_scores, "left")
     last = np.searchsorted(negative_scores, positive_scores, "right")
     first_positive = np.searchsorted(positive_scores, positive_scores, "left")
 
     def statistic(w_U: np.ndarray) -> np.ndarray:
-        sums_M = _running_sum(w_U[negative_users])
-        w_P = w_U[positive_users]
+        w_M, w_P = w_U[negative_users], w_U[positive_users]
+        if weights is not None:
+            w_M, w_P = w_M * negative_weights, w_P * positive_weights
+        sums_M = _running_sum(w_M)
         sums_P = _running_sum(w_P)
         true, false = sums_P[-1], sums_M[-1]
         if true == 0:
@@ -94,10 +102,16 @@ def ranking(scores: np.ndarray, labels: np.ndarray, codes: np.ndarray) -> Statis
     return statistic
 
 
-def means(values_nK: np.ndarray, codes: np.ndarray, n_users: int) -> Statistic:
-    """The statistic of K means over groups, from sums by user: no pass over groups a resample."""
-    sums_UK = np.stack([np.bincount(codes, v, n_users) for v in values_nK.T], axis=1)
-    groups_U = np.bincount(codes, minlength=n_users)
+def means(
+    values_nK: np.ndarray, codes: np.ndarray, n_users: int, weights: np.ndarray | None = None
+) -> Statistic:
+    """The statistic of K means over groups, from sums by user: no pass over groups a resample.
+
+    `weights` are of the groups, [n], 1 by default.
+    """
+    w_n = np.ones(len(codes)) if weights is None else weights
+    sums_UK = np.stack([np.bincount(codes, w_n * v, n_users) for v in values_nK.T], axis=1)
+    groups_U = np.bincount(codes, w_n, n_users)
 
     def statistic(w_U: np.ndarray) -> np.ndarray:
         return w_U @ sums_UK / (w_U @ groups_U)

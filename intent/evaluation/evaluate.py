@@ -22,6 +22,7 @@ def evaluate(
     users,
     tasks: Sequence[Task],
     *,
+    weights: np.ndarray | None = None,
     resamples: int = 1000,
     seed: int = 0,
     bins: int = 10,
@@ -33,6 +34,9 @@ def evaluate(
         labels: [n, T] of 0 and 1, a column per task in the order of `tasks`.
         users: [n] names or codes; whole users are resampled for the intervals.
         tasks: the tasks to judge, in the order of the columns of `labels`.
+        weights: [n] how many groups each one stands for where the samples kept only a share of the
+            negatives (`samples.undersampling.weights`): every figure, and the share of a
+            calibration bin, is then of all groups; counts stay those of the groups given.
         resamples: R, how often users are drawn anew.
         seed: of those draws.
         bins: K, calibration bins of equal count.
@@ -59,10 +63,11 @@ def evaluate(
     Raises IntentError for no groups, for a missing task and for arrays that cannot be right.
     """
     labels = _checked(scores, labels, users, tasks)
+    w = np.ones(len(labels)) if weights is None else np.asarray(weights, float)
     codes, n_users = bootstrap.user_codes(users)
     result: dict = {"groups": len(labels), "users": n_users}
     for t, task in enumerate(tasks):
-        figures = _judge(scores[task.name], labels[:, t], codes, n_users, resamples, seed, bins)
+        figures = _judge(scores[task.name], labels[:, t], w, codes, n_users, resamples, seed, bins)
         result[f"auc_{task.name}"] = figures.pop("auc")
         for name, value in figures.items():
             result.setdefault(name, {})[task.name] = value
@@ -75,24 +80,31 @@ def evaluate(
     return _json(result)
 
 
-def curves(scores: Mapping[str, np.ndarray], labels: np.ndarray, tasks: Sequence[Task]) -> dict:
+def curves(
+    scores: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    tasks: Sequence[Task],
+    weights: np.ndarray | None = None,
+) -> dict:
     """Points for the plots: task -> {"roc": {"fpr", "tpr"}, "pr": {"recall", "precision"}}."""
     labels = np.asarray(labels)
     return {
         task.name: {
-            "roc": metrics.roc_curve(scores[task.name], labels[:, t]),
-            "pr": metrics.pr_curve(scores[task.name], labels[:, t]),
+            "roc": metrics.roc_curve(scores[task.name], labels[:, t], weights),
+            "pr": metrics.pr_curve(scores[task.name], labels[:, t], weights),
         }
         for t, task in enumerate(tasks)
     }
 
 
-def _judge(scores, labels, codes, n_users: int, resamples: int, seed: int, bins: int) -> dict:
+def _judge(scores, labels, w, codes, n_users: int, resamples: int, seed: int, bins: int) -> dict:
     """The figures of one task."""
-    p, y, _ = metrics.check_probabilities(scores, labels)
-    auc, pr_auc = bootstrap.estimate(bootstrap.ranking(p, y, codes), n_users, resamples, seed)
+    p, y, w = metrics.check_probabilities(scores, labels, w)
+    own = None if (w == 1).all() else w  # to leave them out is quicker in every resample
+    ranked = bootstrap.ranking(p, y, codes, own)
+    auc, pr_auc = bootstrap.estimate(ranked, n_users, resamples, seed)
     averages = bootstrap.means(
-        np.stack([metrics.log_losses(p, y), (p - y) ** 2, y, p], axis=1), codes, n_users
+        np.stack([metrics.log_losses(p, y), (p - y) ** 2, y, p], axis=1), codes, n_users, w
     )
 
     def with_entropy(w_U: np.ndarray) -> np.ndarray:
@@ -111,29 +123,29 @@ def _judge(scores, labels, codes, n_users: int, resamples: int, seed: int, bins:
         "log_loss_base_rate": base_loss,
         "brier": brier,
         "positives": int(y.sum()),
-        **_calibration(p, y, codes, n_users, resamples, seed, bins),
+        **_calibration(p, y, w, codes, n_users, resamples, seed, bins),
     }
 
 
-def _calibration(p, y, codes, n_users: int, resamples: int, seed: int, bins: int) -> dict:
+def _calibration(p, y, w, codes, n_users: int, resamples: int, seed: int, bins: int) -> dict:
     """Bins with an interval each, the error, and the error that chance alone would show.
 
     A calibration error is never negative, so noise alone makes one. How much: in each resample of
     users the gap of a bin moves by noise of the same size; the mean of those moves, taken
     absolute and weighted by the bin's share, is the error of a model without any.
     """
-    result = metrics.calibration(p, y, bins=bins)
+    result = metrics.calibration(p, y, w, bins=bins)
     error = result.pop("error")
     ci95, by_chance = [None] * len(result["groups"]), None
     if n_users >= bootstrap.FEWEST_USERS:
-        _, where = np.unique(metrics.bins_of(p, np.ones(len(p)), bins), return_inverse=True)
+        _, where = np.unique(metrics.bins_of(p, w, bins), return_inverse=True)
         k = len(result["groups"])
 
         def by_user(values):
             cell = codes.astype(np.int64) * k + where
             return np.bincount(cell, values, n_users * k).reshape(n_users, k)
 
-        groups_UK, gap_UK, bought_UK = by_user(np.ones(len(p))), by_user(y - p), by_user(y)
+        groups_UK, gap_UK, bought_UK = by_user(w), by_user(w * (y - p)), by_user(w * y)
 
         def statistic(w_U: np.ndarray) -> np.ndarray:
             groups_K = w_U @ groups_UK

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from intent.errors import IntentError
 from intent.progress import progress
+from intent.samples.undersampling import check_correctable, recalibrate
+from intent.samples.undersampling import weights as weights_of
 
 if TYPE_CHECKING:
     import keras
@@ -27,16 +29,20 @@ class Predictions:
         scores: task -> probabilities [n].
         labels: [n, tasks] in the order of `scores`.
         users: [n]; times: [n] epoch ms of the cuts.
+        weights: [n] how many cuts each group stands for: more than one for a negative of samples
+            that kept only a share of them.
     """
 
     scores: dict[str, np.ndarray]
     labels: np.ndarray
     users: np.ndarray
     times: np.ndarray
+    weights: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Write a Parquet file: user_id, time, and label_<task> and <task> for each task."""
-        columns = {"user_id": pa.array(self.users.tolist(), pa.string()), "time": self.times}
+        """Write a Parquet file: user_id, time, weight, and label_<task> and <task> for each."""
+        users = pa.array(self.users.tolist(), pa.string())
+        columns = {"user_id": users, "time": self.times, "weight": self.weights}
         for i, (task, values) in enumerate(self.scores.items()):
             columns |= {f"label_{task}": self.labels[:, i], task: values}
         temporary = path.with_name(f".{path.name}")
@@ -55,18 +61,30 @@ class Predictions:
             labels=np.stack([table[f"label_{task}"].to_numpy() for task in tasks], axis=1),
             users=table["user_id"].to_numpy(),
             times=table["time"].to_numpy(),
+            weights=table["weight"].to_numpy(),
         )
 
 
-def predict(model: keras.Model, feed: Feed) -> Predictions:
+def predict(
+    model: keras.Model, feed: Feed, learnt_rate: float = 1.0, kept_rate: float = 1.0
+) -> Predictions:
     """Score all groups of the feed's epoch 0 in this process.
 
-    Raises IntentError where the feed gave fewer groups than it had announced.
+    Args:
+        model: whose tasks are some of the feed's.
+        feed: with all tasks of its samples.
+        learnt_rate: share of the negatives in the samples that the model was trained on; the
+            scores are put right for it.
+        kept_rate: share of the negatives in the feed's samples; the weights are its inverse.
+
+    Raises IntentError where the feed gave fewer groups than it had announced, and where the scores
+    cannot be put right.
     """
     from intent.training.step import learned_tasks, make_scoring_step, pick_inputs
 
     labels = [task.name for task in feed.schema.tasks]
     tasks = learned_tasks(model, labels)
+    check_correctable(tasks, feed.schema.tasks, learnt_rate)  # before the long work
     score = make_scoring_step(model, labels)
     parts, announced = [], 0
     with progress("scoring", feed.steps(0), "steps") as bar:
@@ -83,4 +101,5 @@ def predict(model: keras.Model, feed: Feed) -> Predictions:
         raise IntentError(f"{len(p)} groups were scored of {announced}; check the samples")
     columns = [labels.index(task) for task in tasks]
     scores = {task: p[:, i].astype(np.float64) for i, task in enumerate(tasks)}
-    return Predictions(scores, y[:, columns], users, times)
+    scores = recalibrate(scores, feed.schema.tasks, learnt_rate)
+    return Predictions(scores, y[:, columns], users, times, weights_of(y, kept_rate))

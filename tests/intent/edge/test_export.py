@@ -18,6 +18,7 @@ from intent.edge.check import random_groups
 from intent.edge.runtime import Bundle
 from intent.errors import IntentError, UsageError
 from intent.models import dipn
+from intent.samples.undersampling import recalibrate
 from tests.intent.groups import small_schema
 
 SCHEMA = small_schema(length=16)
@@ -114,6 +115,30 @@ def test_early_fusion_of_the_paper_s_gru_exports_too(tmp_path):
     assert "fusion" in bundle.sources
     for task, p in bundle.predict(inputs).items():
         np.testing.assert_allclose(p, expected[task], atol=2e-6)
+
+
+def test_the_device_puts_right_what_undersampling_did(model, exported, tmp_path):
+    folder, samples = tmp_path / "device", {"negative_rate": 0.05, "seed": 3}
+    summary = export.export_model(model, SCHEMA, CONFIG, NAMES, folder, "none", samples)
+    assert json.loads((folder / "bundle.json").read_text())["samples"] == samples
+    assert json.loads((exported[0] / "bundle.json").read_text())["samples"] == {}
+    inputs = random_groups(SCHEMA, 12, seed=5)
+    raw = probabilities(model, inputs)
+    expected = recalibrate(raw, SCHEMA.tasks, 0.05)
+    got = Bundle.load(folder).predict(inputs)
+    for task, p in expected.items():
+        np.testing.assert_allclose(got[task], p, atol=2e-6)
+        assert np.abs(p - raw[task]).max() > 0.2  # it does something
+    assert summary["max_difference"] < 1e-5
+
+
+def test_a_model_whose_scores_cannot_be_put_right_is_refused(tmp_path):
+    config = CONFIG.model_copy(update={"tasks": ["realtime"]})
+    model = trained(config)
+    thinned = {"negative_rate": 0.5}
+    with pytest.raises(IntentError, match="can be put right with longterm beside them"):
+        export.export_model(model, SCHEMA, config, NAMES, tmp_path / "device", samples=thinned)
+    assert not (tmp_path / "device").exists()
 
 
 def test_a_conversion_that_differs_is_refused_and_leaves_the_old_bundle(

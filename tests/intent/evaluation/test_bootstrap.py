@@ -59,6 +59,20 @@ def test_weighted_statistics_equal_the_plain_ones_on_repeated_users(levels):
         assert ap == pytest.approx(metrics.pr_auc(scores[rows], labels[rows]))
 
 
+def test_weights_of_groups_equal_repeated_groups():
+    rng = np.random.default_rng(8)
+    scores, labels, users, _ = crowd(rng, users=25, groups=7)
+    scores, times = np.round(scores * 2), rng.integers(0, 4, len(scores))
+    ranked = bootstrap.ranking(scores, labels, users, times.astype(float))
+    repeated = bootstrap.ranking(*(np.repeat(a, times) for a in (scores, labels, users)))
+    values = np.stack([scores, labels], axis=1)
+    averages = bootstrap.means(values, users, 25, times.astype(float))
+    often = bootstrap.means(np.repeat(values, times, axis=0), np.repeat(users, times), 25)
+    for w_U in bootstrap.user_weights(25, 20, seed=2):
+        assert ranked(w_U) == pytest.approx(repeated(w_U))
+        assert averages(w_U) == pytest.approx(often(w_U))
+
+
 def test_means_equal_the_plain_ones_on_repeated_users():
     rng = np.random.default_rng(3)
     values, users = rng.normal(size=(60, 2)), rng.integers(0, 9, 60)

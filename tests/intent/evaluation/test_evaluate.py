@@ -8,6 +8,7 @@ import pytest
 from intent import metrics
 from intent.errors import IntentError
 from intent.evaluation.evaluate import curves, evaluate
+from intent.samples.undersampling import weights
 from intent.schema import TASKS
 
 
@@ -71,6 +72,42 @@ def test_shuffled_labels_fall_to_chance():
     low, high = evaluate(scores, shuffled, users, TASKS, resamples=200)["auc_realtime"]["ci95"]
     assert low < 0.5 < high
     assert evaluate(scores, labels, users, TASKS, resamples=200)["auc_realtime"]["ci95"][0] > 0.6
+
+
+def test_figures_of_thinned_negatives_are_those_of_all_groups():
+    scores, labels, users = shop(users=6000)
+    negative = ~labels.any(axis=1)
+    kept = ~negative | (np.random.default_rng(2).random(len(labels)) < 0.2)
+    thinned = {task: p[kept] for task, p in scores.items()}
+    w = weights(labels[kept], 0.2)
+    every = evaluate(scores, labels, users, TASKS, resamples=50)
+    found = evaluate(thinned, labels[kept], users[kept], TASKS, weights=w, resamples=50)
+    plain = evaluate(thinned, labels[kept], users[kept], TASKS, resamples=50)
+    assert found["groups"] == kept.sum() and found["positives"] == every["positives"]
+
+    def figures(result):
+        for task in ("realtime", "longterm"):
+            yield f"auc {task}", result[f"auc_{task}"]
+            for name in ("pr_auc", "base_rate", "mean_score", "log_loss", "brier"):
+                yield f"{name} {task}", result[name][task]
+
+    for (name, a), (_, b) in zip(figures(every), figures(found), strict=True):
+        assert b["value"] == pytest.approx(a["value"], rel=0.05), name
+        assert b["ci95"][0] < a["value"] < b["ci95"][1], name
+    off = [
+        b["value"] > 1.2 * a["value"]
+        for (name, a), (_, b) in zip(figures(every), figures(plain), strict=True)
+        if not name.startswith("auc")
+    ]
+    assert all(off)  # what would be said of them without weights
+    for task in ("realtime", "longterm"):
+        error = found["calibration_error"][task]
+        assert error["value"] < 3 * error["by_chance"] < plain["calibration_error"][task]["value"]
+        bins = found["calibration"][task]
+        assert sum(bins["share"]) == pytest.approx(1) and sum(bins["groups"]) == kept.sum()
+        base = found["base_rate"][task]["value"]
+        points = curves(thinned, labels[kept], TASKS, w)[task]["pr"]
+        assert points["precision"][-1] == pytest.approx(base)
 
 
 def test_no_positives_is_said_in_words():
