@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ def local(place: str | Path) -> Path | None:
     text = str(place)
     if text.startswith("file://"):
         return Path(text.removeprefix("file://"))
+    if re.match(r"[a-z][a-z0-9+]+:/(?!/)", text):
+        raise ValueError(f"{text} was a URL and went through a Path: keep places as strings")
     return None if "://" in text else Path(text)
 
 

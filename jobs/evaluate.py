@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def command(
     run: Annotated[Path, typer.Option(help="Run folder made by `intent train`.")],
-    samples: Annotated[Path, typer.Option(help="Samples to evaluate on.")],
+    samples: Annotated[str, typer.Option(help="Samples to evaluate on: folder or URL.")],
     batch_size: Annotated[int, typer.Option(help="Groups scored at a time.")] = 256,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one line of JSON on stdout.")
@@ -36,7 +36,7 @@ def command(
         show(result, run / "report.html")
 
 
-def evaluate_run(run: Path, samples: Path, batch_size: int = 256) -> tuple[dict, Predictions]:
+def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple[dict, Predictions]:
     """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
     from dataclasses import replace
 
@@ -117,7 +117,7 @@ def load_model(directory: RunDir):
     return keras.saving.load_model(directory.model, compile=False)
 
 
-def _check_fit(directory: RunDir, manifest, samples: Path) -> None:
+def _check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
     """Ids must mean the same in the run and in the samples."""
     from intent.samples.manifest import dictionaries_name
 

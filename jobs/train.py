@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    samples: Annotated[Path, typer.Option(help="Samples made by `intent samples`.")],
+    samples: Annotated[str, typer.Option(help="Samples made by `intent samples`: folder or URL.")],
     run: Annotated[Path, typer.Option(help="Run folder; one that exists is gone on with.")],
     np: Annotated[int, typer.Option("--np", help="Horovod processes on this machine.")] = 1,
     config: Annotated[
@@ -67,7 +67,7 @@ def command(
         )
 
 
-def train(samples: Path, run: Path, settings: IntentConfig) -> dict[str, Any] | None:
+def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, Any] | None:
     """One rank's training; returns the summary on rank 0, None elsewhere."""
     from cluster.horovod import connect
     from cluster.processes import LAUNCHER
@@ -102,7 +102,7 @@ def train(samples: Path, run: Path, settings: IntentConfig) -> dict[str, Any] | 
 
 
 def feeds(
-    samples: Path, manifest: Manifest, settings: IntentConfig, comm: Communicator
+    samples: str | Path, manifest: Manifest, settings: IntentConfig, comm: Communicator
 ) -> tuple[TrackFeed, TrackFeed]:
     """This rank's share of the training days and of the held-out days."""
     from dataclasses import replace
@@ -135,7 +135,7 @@ def feeds(
     return training, evaluation
 
 
-def _check_data(samples: Path, settings: IntentConfig, content: bool = True) -> Manifest:
+def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
     from intent.samples.feed import open_samples, split_days
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from intent.errors import IntentError
 from intent.evaluation import plots, words
-from intent.samples.manifest import write_atomically
+from intent.storage import write_atomically
 from intent.training.logbook import read_metrics
 
 TEMPLATE = "report.html.j2"

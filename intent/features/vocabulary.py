@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from intent import storage
 from intent.errors import IntentError
 from intent.schema import Schema
 
@@ -95,9 +96,9 @@ class Dictionaries:
 
     @staticmethod
     def load(path: str | Path) -> Dictionaries:
-        """Read dictionaries.json; IntentError where it is not readable as such."""
+        """Read a dictionaries-*.json, here or at a URL; IntentError where it is not one."""
         try:
-            return Dictionaries.from_dict(json.loads(Path(path).read_text()))
+            return Dictionaries.from_dict(json.loads(storage.read_text(path)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise IntentError(
                 f"{path} is not a dictionaries.json written by intent ({error})"

@@ -7,16 +7,15 @@ unusable rows, which should be few, are held until the task's end.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from intent import storage
 from intent.features.encode import OUTSIDE_SPAN, RECORD
 from intent.features.span import Span
 from intent.features.tables import TABLES
@@ -77,7 +76,7 @@ def run_task(batches: Iterable[pa.RecordBatch], plan: BuildPlan) -> TaskResult:
     tally, result = BuildCounts(), TaskResult()
     quarantine: list[pa.Table] = []
     rows = _rows(batches, plan, tally, quarantine)
-    result.shards = write_shards(Path(plan.root), rows, plan.schema, plan.groups_per_row_group)
+    result.shards = write_shards(plan.root, rows, plan.schema, plan.groups_per_row_group)
     result.used, result.dropped = tally.used, tally.dropped
     result.censored_cuts = tally.censored_cuts
     if quarantine:
@@ -138,12 +137,11 @@ def _write_quarantine(root: str, parts: list[pa.Table], counts: Counter) -> str:
     table = pa.table([kinds, table["reason"], table["raw"]], schema=QUARANTINE_ROW)
     for kind, reason in zip(kinds.to_pylist(), table["reason"].to_pylist(), strict=True):
         counts[f"{kind}/{reason}"] += 1
-    folder = Path(root) / QUARANTINE
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"part-{os.urandom(8).hex()}.parquet"
+    temporary = storage.scratch(storage.join(root, QUARANTINE))
     try:
-        pq.write_table(table, path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return str(path.relative_to(root))
+        pq.write_table(table, temporary)
+        name = f"{QUARANTINE}/part-{storage.sha256(temporary)[:16]}.parquet"
+        storage.publish(temporary, storage.join(root, name))
+    finally:
+        temporary.unlink(missing_ok=True)
+    return name

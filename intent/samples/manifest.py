@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from intent import storage
 from intent.errors import IntentError
 from intent.features.vocabulary import Dictionaries
 from intent.schema import Schema
 
 NAME = "manifest.json"
+REPLACED = "_replaced"  # what the manifest before this one named, for whoever still reads it
 FORMAT = 2
 
 
@@ -218,24 +220,10 @@ class Manifest:
         return Manifest(**fields)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that at any moment the old one or the new one is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save(root: str | Path, manifest: Manifest, dictionaries: Dictionaries) -> None:
     """Make `manifest` the dataset at `root`; the dictionaries go beside it, named by their hash."""
-    root = Path(root)
     save_dictionaries(root, dictionaries)
-    write_atomically(root / NAME, json.dumps(manifest.to_dict(), indent=1))
+    storage.write_atomically(storage.join(root, NAME), json.dumps(manifest.to_dict(), indent=1))
 
 
 def dictionaries_name(dictionary_hash: str) -> str:
@@ -243,34 +231,36 @@ def dictionaries_name(dictionary_hash: str) -> str:
     return f"dictionaries-{dictionary_hash}.json"
 
 
-def save_dictionaries(root: Path, dictionaries: Dictionaries) -> None:
+def save_dictionaries(root: str | Path, dictionaries: Dictionaries) -> None:
     """Write the dictionaries to `root`, atomically."""
     text = json.dumps(dictionaries.to_dict())
-    write_atomically(root / dictionaries_name(dictionaries.hash()), text)
+    storage.write_atomically(storage.join(root, dictionaries_name(dictionaries.hash())), text)
 
 
 def load(root: str | Path) -> Manifest:
     """Read the manifest of the dataset at `root`; IntentError where there is none."""
-    path = Path(root) / NAME
+    place = storage.join(root, NAME)
     try:
-        return Manifest.from_dict(json.loads(path.read_text()))
-    except FileNotFoundError:
+        return Manifest.from_dict(json.loads(storage.read_text(place)))
+    except (FileNotFoundError, NotADirectoryError):
         raise IntentError(
             f"{root} has no {NAME}, so it is no (finished) sample dataset. "
             f"Build one with: intent samples --logs LOGS --out {root}"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise IntentError(
-            f"{path} cannot be read as a manifest ({error}); build it again"
-        ) from None
+        why = f"cannot be read as a manifest ({error}); build it again"
+        raise IntentError(f"{place} {why}") from None
 
 
 def load_dictionaries(root: str | Path, manifest: Manifest) -> Dictionaries:
     """The dictionaries of the dataset at `root`, checked against the manifest's hash."""
-    path = Path(root) / dictionaries_name(manifest.dictionary_hash)
-    dictionaries = Dictionaries.load(path)
+    name = dictionaries_name(manifest.dictionary_hash)
+    place = storage.join(root, name)
+    if not storage.exists(place) and storage.exists(storage.join(root, REPLACED, name)):
+        place = storage.join(root, REPLACED, name)
+    dictionaries = Dictionaries.load(place)
     if dictionaries.hash() != manifest.dictionary_hash:
-        raise IntentError(f"{path} was altered: its hash is not the manifest's; build it again")
+        raise IntentError(f"{place} was altered: its hash is not the manifest's; build it again")
     return dictionaries
 
 
@@ -279,24 +269,35 @@ def check_files(root: str | Path, manifest: Manifest, content: bool = True) -> N
 
     Raises IntentError that names the first shard that is not.
     """
-    for shard in manifest.shards:
-        path = Path(root) / shard.path
-        if not path.exists():
-            raise IntentError(f"shard {path} is missing; build the samples again")
-        size = path.stat().st_size
-        if size != shard.size:
-            raise IntentError(
-                f"shard {path} has {size:,} bytes, the manifest says {shard.size:,}: it was "
-                "truncated or replaced; build the samples again"
-            )
-        if content and sha256(path) != shard.sha256:
-            raise IntentError(
-                f"shard {path} was altered: its checksum is not the manifest's; "
-                "build the samples again"
-            )
+    sizes = storage.files(root)
+
+    def check(shard: Shard) -> None:
+        name = shard.path if shard.path in sizes else f"{REPLACED}/{shard.path}"
+        place = storage.join(root, name)
+        if name not in sizes:
+            raise missing(root, shard.path)
+        if sizes[name] != shard.size:
+            what = f"has {sizes[name]:,} bytes, the manifest says {shard.size:,}"
+        elif content and storage.sha256(place) != shard.sha256:
+            what = "was altered: its checksum is not the manifest's"
+        else:
+            return
+        raise IntentError(f"shard {place} {what}; build the samples again")
+
+    with ThreadPoolExecutor(8) as pool:  # neither hashing nor a store's network holds the GIL
+        for _ in pool.map(check, manifest.shards):
+            pass
 
 
-def sha256(path: str | Path) -> str:
-    """Checksum of a file, hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def missing(root: str | Path, name: str) -> IntentError:
+    """What to tell someone who does not find a shard that a manifest of `root` named."""
+    try:
+        rebuilt = name not in {s.path for s in load(root).shards}
+    except IntentError:  # there is no manifest now: nobody has rebuilt anything
+        rebuilt = False
+    if rebuilt:
+        return IntentError(
+            f"the samples in {root} were rebuilt while they were read, and shard {name} is not "
+            "part of them any more; start again"
+        )
+    return IntentError(f"shard {storage.join(root, name)} is missing; build the samples again")

@@ -14,6 +14,7 @@ file that is cut short under a map kills the process.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,10 +23,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 
+from intent import storage
 from intent.errors import IntentError
+from intent.samples import manifest as manifests
 
 
 def read_row_groups(
@@ -50,7 +51,8 @@ def read_row_groups(
 
     Raises:
         IntentError: a file is missing, damaged, cut short or changed while it was read from; a row
-            group or column does not exist. It names the file, and no thread is left behind.
+            group or column does not exist. It names the file, and no thread is left behind. (Files
+            that a rebuilt dataset no longer names are found for one rebuild more: see `orphans`.)
     """
     if workers < 1 or prefetch < 1:
         raise ValueError(f"workers and prefetch must be at least 1, not {workers} and {prefetch}")
@@ -105,7 +107,8 @@ def _lost(source: _Source, item: tuple[str, int]) -> IntentError:
 class _Source:
     """Where the workers read: shared by them, and the footers they have seen."""
 
-    fs: Any  # an fsspec file system
+    root: str
+    fs: Any  # an fsspec file system; None: this machine's own
     base: str
     columns: list[str] | None
     footers: dict[str, tuple[tuple, pq.FileMetaData]] = field(default_factory=dict)
@@ -113,8 +116,10 @@ class _Source:
 
     @staticmethod
     def of(root: str, columns: Sequence[str] | None) -> _Source:
-        fs, base = url_to_fs(str(root))
-        return _Source(fs, base.rstrip("/"), None if columns is None else list(columns))
+        here = storage.local(root)
+        fs, base = storage.filesystem(root) if here is None else (None, str(here))
+        columns = None if columns is None else list(columns)
+        return _Source(str(root), fs, base.rstrip("/"), columns)
 
     def path(self, name: str) -> str:
         """The full path of a file below the root."""
@@ -122,15 +127,23 @@ class _Source:
 
     def open(self, path: str) -> Any:
         """The file, natively where it is a local one: Arrow then reads without Python's lock."""
-        if isinstance(self.fs, LocalFileSystem):
+        if self.fs is None:
             return pa.OSFile(path, "rb")
-        return self.fs.open(path, "rb")
+        # Arrow knows what it needs and asks for that at once; fsspec would read 50 MB on each time.
+        return self.fs.open(path, "rb", cache_type="none")
+
+    def version(self, path: str) -> tuple:
+        """What changes when the file is replaced by another, but not by an equal object."""
+        if self.fs is None:
+            info = os.stat(path)
+            return info.st_size, info.st_mtime_ns, info.st_ino
+        info = self.fs.info(path)
+        etag = info.get("ETag") or info.get("etag")
+        return info["size"], etag or str(info.get("LastModified") or info.get("mtime"))
 
     def parquet(self, path: str, file: Any) -> pq.ParquetFile:
         """The file with its footer, parsed once; IntentError where it changed since then."""
-        info = self.fs.info(path)
-        keys = ("size", "mtime", "ino", "ETag", "etag", "LastModified")
-        version = tuple(info.get(key) for key in keys)
+        version = self.version(path)
         with self.lock:
             known, footer = self.footers.get(path, (version, None))
         if known != version:
@@ -138,14 +151,29 @@ class _Source:
                 f"{path}: the file changed while it was being read from; leave a data set alone "
                 "while it is used, and start again"
             )
-        parquet = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True)
+        parquet = pq.ParquetFile(
+            file,
+            metadata=footer,
+            page_checksum_verification=True,
+            pre_buffer=self.fs is not None,  # a few large requests, not two a column
+        )
         with self.lock:
             self.footers[path] = (version, parquet.metadata)
         return parquet
 
 
-def _read(source: _Source, path: str, row_group: int) -> pa.Table:
+def _read(source: _Source, name: str, row_group: int) -> pa.Table:
     """One row group; IntentError for whatever goes wrong with its file."""
+    try:
+        return _read_file(source, source.path(name), row_group)
+    except FileNotFoundError:
+        try:
+            return _read_file(source, source.path(f"{manifests.REPLACED}/{name}"), row_group)
+        except FileNotFoundError:
+            raise manifests.missing(source.root, name) from None
+
+
+def _read_file(source: _Source, path: str, row_group: int) -> pa.Table:
     try:
         with closing(source.open(path)) as file:
             parquet = source.parquet(path, file)
@@ -161,10 +189,8 @@ def _read(source: _Source, path: str, row_group: int) -> pa.Table:
             # The pool's threads are the parallelism; Arrow's own on top only gets in its way.
             table = parquet.read_row_group(row_group, columns=source.columns, use_threads=False)
             expected = parquet.metadata.row_group(row_group).num_rows
-    except IntentError:
+    except (IntentError, FileNotFoundError):
         raise
-    except FileNotFoundError:
-        raise IntentError(f"{path}: the file is missing; rebuild the data set") from None
     except Exception as error:
         text = " ".join(str(error).split())
         raise IntentError(
@@ -187,7 +213,7 @@ class _Worker:
     def process(self, position: int, path: str, row_group: int) -> None:
         """Publishes (position, table), or (position, error)."""
         try:
-            result: Any = _read(self._source, self._source.path(path), row_group)
+            result: Any = _read(self._source, path, row_group)
         except IntentError as error:
             result = error
         self.publish_func((position, result))

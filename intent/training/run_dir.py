@@ -17,7 +17,8 @@ from typing import Any
 from intent.config import IntentConfig, dump_config, load_config
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
-from intent.samples.manifest import Manifest, write_atomically
+from intent.samples.manifest import Manifest
+from intent.storage import write_atomically
 from intent.training.comm import Communicator, PeerLost
 
 # What may change between two starts of one run: how long it goes on and what it keeps.
