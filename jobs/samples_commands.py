@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from intent.errors import IntentError
+
 if TYPE_CHECKING:
     from intent.samples.manifest import Manifest
 
@@ -19,32 +21,48 @@ app = typer.Typer(
 )
 
 
+Json = Annotated[bool, typer.Option("--json", help="one line of JSON on stdout")]
+
+
 @app.command()
 def describe(
-    samples: Path, as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False
+    samples: str,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="also read every group and write a page about them: card.html"),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Say what a sample dataset holds and what became of the rows it was made from."""
     from intent.samples import manifest
 
-    show(manifest.load(samples), samples, as_json)
+    loaded = manifest.load(samples)
+    show(loaded, samples, as_json)
 
 
 @app.command()
-def verify(samples: Path) -> None:
-    """Check every shard's size and checksum against the manifest."""
-    from intent.samples import manifest
+def verify(samples: str, as_json: Json = False) -> None:
+    """Check everything: every file, every count and every group against the manifest."""
+    from intent.samples import verify as verification
 
-    loaded = manifest.load(samples)
-    manifest.check_files(samples, loaded)
-    manifest.load_dictionaries(samples, loaded)
-    typer.echo(f"{samples}: {len(loaded.shards)} shards, {loaded.groups:,} groups, all as written")
+    found = verification.verify(samples)
+    if as_json:
+        print(json.dumps(verification.summary(found)))
+    else:
+        verification.table(found)
+    bad = [check.name for check in found if not check.ok]
+    if bad:
+        raise IntentError(
+            f"{samples}: {len(bad)} of {len(found)} checks failed ({', '.join(bad)}); "
+            "build the samples again, or copy them again from where they are whole"
+        )
 
 
 @app.command()
 def convert(
-    samples: Path, out: Annotated[Path, typer.Option(help="folder of the samples to write")]
+    samples: str, out: Annotated[str, typer.Option(help="folder or URL of the samples to write")]
 ) -> None:
-    """Write a tracks dataset again in the layout "groups": one padded row a group."""
+    """Write a dataset again in the other layout: tracks as padded groups, or groups as tracks."""
     from intent.samples.convert import convert as convert_samples
 
     manifest = convert_samples(samples, out)
@@ -52,7 +70,7 @@ def convert(
 
 
 @app.command()
-def clean(samples: Path) -> None:
+def clean(samples: str) -> None:
     """Remove what killed jobs left in a sample folder: files that its manifest does not name."""
     from intent.samples import orphans
 
@@ -60,11 +78,11 @@ def clean(samples: Path) -> None:
     typer.echo(f"{samples}: removed {len(removed)} files that the manifest does not name")
 
 
-def show(manifest: Manifest, folder: Path, as_json: bool) -> None:
+def show(manifest: Manifest, place: str | Path, as_json: bool) -> None:
     """Print the dataset's summary: a line of JSON, or a table."""
     from intent.samples.describe import summary, table
 
     if as_json:
         print(json.dumps(summary(manifest)))
     else:
-        table(manifest, folder)
+        table(manifest, place)

@@ -2,32 +2,42 @@
 
 Each array is one cell in .npy format (`numpy.load(io.BytesIO(cell))`), which is also Petastorm's
 NdarrayCodec, so `petastorm.make_reader` gives ready arrays. Tracks hold the same groups in a small
-part of the space.
+part of the space, and `intent.samples.regroup` makes them of groups again: for this, and for
+readers who want times finer than the ids, each window goes with the times of its actions.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from intent import storage
 from intent.samples.cells import encode_cell
-from intent.samples.manifest import Shard, sha256
-from intent.samples.store import COMPRESSION
+from intent.samples.manifest import Shard
+from intent.samples.store import COMPRESSION, shard_path
 from intent.samples.units import Unit
-from intent.schema import Schema, narrowest
+from intent.samples.windows import window_times
+from intent.schema import Schema, View, narrowest
 
 CHUNK = 256  # groups padded at a time; a row group of the dense layout, too
+# The windows of a user's next cut hold the same times, shifted by a few: a level that looks further
+# for repetitions makes these columns a fifth smaller. To ids it does nothing.
+TIMES_LEVEL = 3
+
+
+def times_column(view: View) -> str:
+    """The column with the times of a view's window: epoch ms, 0 at padding."""
+    return f"{view.name}_times"
 
 
 def columns(schema: Schema) -> dict[str, tuple[np.dtype, tuple]]:
     """The array columns of a group: name -> (type, shape)."""
     found = {v.name: (v.dtype, (schema.length, v.width)) for v in schema.views}
+    found |= {times_column(v): (np.dtype("<i8"), (schema.length,)) for v in schema.views}
     for source in ("history", "profile"):
         features = getattr(schema, source)
         if features:
@@ -63,52 +73,60 @@ def _tables(unit: Unit) -> Iterator[pa.Table]:
     schema = arrow_schema(unit.schema)
     for start in range(0, unit.groups, CHUNK):
         index = np.arange(start, min(start + CHUNK, unit.groups))
-        inputs = unit.inputs(index)
+        arrays = unit.inputs(index)
+        for view in unit.schema.views:
+            name = view.name
+            low, end = unit.low[name][index], unit.end[name][index]
+            times = window_times(unit.times[name], low, end, unit.schema.length)
+            arrays[times_column(view)] = times
         data = {"user_id": unit.users[index], "time": unit.at[index]}
         for i, task in enumerate(unit.schema.tasks):
             data[f"label_{task.name}"] = unit.labels[index, i]
         for name in columns(unit.schema):
-            data[name] = [encode_cell(a) for a in inputs[name]]
+            data[name] = [encode_cell(a) for a in arrays[name]]
         yield pa.table(data, schema=schema)
 
 
-def write_shard(root: Path, day: str, units: Iterator[Unit], schema: Schema) -> Shard:
-    """Write all groups of `units` as one shard of the dense layout."""
-    folder = root / f"day={day}"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".writing-{os.getpid()}-{os.urandom(6).hex()}"
+def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> Shard:
+    """Write all groups of `units` as one shard of the dense layout at `root`, a path or a URL."""
+    temporary = storage.scratch(storage.join(root, f"day={day}"))
     row_groups: list[int] = []
     positives = np.zeros(len(schema.tasks), np.int64)
     content = 0
     try:
         with pq.ParquetWriter(
-            temporary, arrow_schema(schema), compression=COMPRESSION, use_dictionary=False
+            temporary,
+            arrow_schema(schema),
+            compression=COMPRESSION,
+            compression_level={times_column(v): TIMES_LEVEL for v in schema.views},
+            use_dictionary=False,
         ) as writer:
             for unit in units:
                 positives += unit.labels.sum(axis=0, dtype=np.int64)
                 for table in _tables(unit):
                     writer.write_table(table)
                     row_groups.append(table.num_rows)
-                    content += sum(_row_hashes(table))
-        checksum = sha256(temporary)
-        path = folder / f"part-{checksum[:16]}.parquet"
-        os.replace(temporary, path)
+                    content += sum(row_digests(table))
+        checksum, size = storage.sha256(temporary), temporary.stat().st_size
+        path = shard_path(day, checksum)
+        storage.publish(temporary, storage.join(root, path))
     finally:
         temporary.unlink(missing_ok=True)
     return Shard(
-        path=str(path.relative_to(root)),
+        path=path,
         day=day,
         rows=sum(row_groups),
         groups=sum(row_groups),
         row_groups=row_groups,
         positives={t.name: int(n) for t, n in zip(schema.tasks, positives, strict=True)},
-        size=path.stat().st_size,
+        size=size,
         sha256=checksum,
         content=f"{content % 2**128:032x}",
     )
 
 
-def _row_hashes(table: pa.Table) -> Iterator[int]:
+def row_digests(table: pa.Table) -> Iterator[int]:
+    """Each row's part of the content hash, below 2**128."""
     for row in table.to_pylist():
         digest = hashlib.blake2b(digest_size=16)
         for name, value in row.items():

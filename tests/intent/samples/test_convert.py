@@ -1,0 +1,175 @@
+"""Tracks to padded groups and back: nothing is lost, and the test would notice if it were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from intent.errors import IntentError
+from intent.samples import groups, regroup
+from intent.samples import manifest as manifests
+from intent.samples.convert import convert, read_shard
+from intent.samples.layout import cells
+from intent.samples.regroup import read_groups, track_rows
+from intent.samples.store import write_shards
+from intent.samples.tracks import TrackRow
+from intent.samples.trim import seen, trim
+from intent.schema import DAY_MS, PAPER
+from tests.support.build import DICTIONARIES, build_samples
+from tests.support.raw_logs import START, random_logs
+
+LENGTH = 6
+
+
+def random_row(rng: np.random.Generator, user: str, day: int, schema) -> TrackRow:
+    """A track row of random actions, many of them at the same millisecond or all alike."""
+    cut_time = np.sort(rng.choice(np.arange(1, 60), rng.integers(1, 9), replace=False)) + day
+    ids, times, ends = {}, {}, []
+    for view in schema.views:
+        last = int(cut_time[-1])
+        n = int(rng.integers(0, 5 * LENGTH))
+        at = np.sort(rng.integers(last - rng.choice([3, 70, DAY_MS]), last + 1, n))
+        first_end = int(np.searchsorted(at, cut_time[0], "right"))
+        at = at[max(first_end - LENGTH, 0) :]
+        sizes = np.array([f.rows for f in view.features])
+        rows = rng.integers(0, min(3, rng.integers(1, 4)), (len(at), view.width)) % sizes
+        rows[:, view.marker_column] = rng.integers(1, sizes[view.marker_column], len(at))
+        if view.name == "browse":
+            rows[:, view.column("age")] = 0
+        ids[view.name], times[view.name] = rows.astype(view.dtype), at
+        ends.append(np.searchsorted(at, cut_time, "right"))
+    row = TrackRow(
+        user_id=user,
+        day=day,
+        ids=ids,
+        times=times,
+        cut_time=cut_time,
+        cut_end=np.stack(ends, axis=1).astype(np.uint32),
+        labels=rng.integers(0, 2, (len(cut_time), len(schema.tasks))).astype(np.uint8),
+        history=rng.integers(1, 20, (len(cut_time), len(schema.history))).astype(np.uint8),
+        profile=rng.integers(0, 3, len(schema.profile)).astype(np.uint8),
+    )
+    return trim(row, LENGTH)
+
+
+def dataset(root, rows, schema):
+    """A tracks dataset of these rows."""
+    root.mkdir()
+    shards = write_shards(root, iter(rows), schema, 10)
+    build = manifests.Build(
+        days=sorted({s.day for s in shards}), span=(START, START + 9 * DAY_MS), rows_in={},
+        used={}, quarantined={}, dropped={}, counted={}, quarantine_files=[], source="test",
+        code_version="test",
+    )  # fmt: skip
+    manifest = manifests.Manifest(
+        layout="tracks", schema=schema, settings={"seed": 0, "groups_per_row_group": 10},
+        shards=sorted(shards, key=lambda s: s.path), builds=[build],
+        dictionary_hash=DICTIONARIES.hash(),
+    )  # fmt: skip
+    manifests.save(root, manifest, DICTIONARIES)
+    return manifest
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("sources", [PAPER.sources, ("browse",), ("tap", "swipe", "history")])
+def test_there_and_back_again_is_the_same_from_either_layout(tmp_path, seed, sources):
+    rng = np.random.default_rng(seed)
+    schema = replace(PAPER.keep(sources), length=LENGTH)
+    rows = [
+        random_row(rng, f"user-{u}", START + d * DAY_MS, schema)
+        for u in range(7)
+        for d in range(3)
+        if rng.integers(4)
+    ]
+    tracks = dataset(tmp_path / "tracks", rows, schema)
+    dense = convert(tmp_path / "tracks", tmp_path / "groups")
+    again = convert(tmp_path / "groups", tmp_path / "again")
+    assert dense.groups == tracks.groups and dense.layout == "groups"
+    assert again.content_hash() == tracks.content_hash() != dense.content_hash()
+    assert again.shards == tracks.shards  # to the byte: the shards' names are checksums
+    assert again.builds == tracks.builds and again.schema == tracks.schema
+    assert convert(tmp_path / "again", tmp_path / "g").shards == dense.shards
+
+
+def test_built_from_logs_there_and_back_again_every_group_is_the_same(tmp_path):
+    built = build_samples(tmp_path / "s", random_logs(), per_day=5, length=LENGTH)
+    (tmp_path / "s" / ".intent-samples").touch()
+    dense = convert(tmp_path / "s", tmp_path / "g")
+    tracks = convert(tmp_path / "g", tmp_path / "t")
+    assert tracks.groups == dense.groups == built.groups > 20
+    assert convert(tmp_path / "t", tmp_path / "g2").content_hash() == dense.content_hash()
+
+
+@pytest.mark.parametrize("damage", ["a time", "an id", "a label", "the order"])
+def test_the_comparison_notices(tmp_path, damage):
+    rng = np.random.default_rng(1)
+    schema = replace(PAPER, length=LENGTH)
+    rows = [random_row(rng, f"user-{u}", START, schema) for u in range(5)]
+    manifest = dataset(tmp_path / "tracks", rows, schema)
+    dense = convert(tmp_path / "tracks", tmp_path / "groups")
+    (shard,) = dense.shards
+    tables = list(read_shard(str(tmp_path / "groups"), shard, regroup.needed_columns(schema)))
+    whole = read_groups(pa.concat_tables(tables), schema)
+    exact = list(track_rows([whole], schema))
+    assert [cells(r, schema) for r in exact] == [cells(r, schema) for r in rows]
+    arrays = {name: a.copy() for name, a in whole.arrays.items()}
+    labels, at = whole.labels.copy(), whole.at
+    if damage == "a time":
+        arrays["swipe_times"][arrays["swipe_times"] == arrays["swipe_times"].max()] -= 1
+    elif damage == "an id":
+        arrays["tap"][:, :, 1] ^= arrays["tap"][:, :, 0] > 0
+    elif damage == "a label":
+        labels[0] ^= 1
+    else:
+        at = at[::-1]
+    broken = regroup.Groups(whole.users, at, labels, arrays)
+    if damage == "the order":
+        with pytest.raises(IntentError, match="order of time"):
+            list(track_rows([broken], schema))
+    else:
+        other = write_shards(tmp_path / "other", track_rows([broken], schema), schema, 10)
+        assert replace(manifest, shards=other).content_hash() != manifest.content_hash()
+
+
+def test_a_user_over_several_row_groups_is_one_row(tmp_path):
+    schema = replace(PAPER, length=LENGTH)
+    rows = [random_row(np.random.default_rng(2), f"u{i}", START, schema) for i in range(4)]
+    dataset(tmp_path / "tracks", rows, schema)
+    (shard,) = convert(tmp_path / "tracks", tmp_path / "groups").shards
+    table = pq.read_table(tmp_path / "groups" / shard.path)
+    parts = [read_groups(table.slice(i, 1), schema) for i in range(table.num_rows)]
+    assert [cells(r, schema) for r in track_rows(parts, schema)] == [cells(r, schema) for r in rows]
+
+
+def test_times_of_a_window_stand_where_its_actions_stand(tmp_path):
+    schema = replace(PAPER, length=LENGTH)
+    rows = [random_row(np.random.default_rng(3), "u", START, schema)]
+    dataset(tmp_path / "tracks", rows, schema)
+    (shard,) = convert(tmp_path / "tracks", tmp_path / "groups").shards
+    found = read_groups(pq.read_table(tmp_path / "groups" / shard.path), schema)
+    for view in schema.views:
+        real = found.arrays[view.name][:, :, view.marker_column] > 0
+        times = found.arrays[groups.times_column(view)]
+        assert ((times > 0) == real).all() and (times <= found.at[:, None]).all() and real.any()
+
+
+def test_what_no_window_sees_is_left_out_and_no_window_changes():
+    assert seen(np.array([0, 6]), np.array([3, 8]), 9).tolist() == [
+        *[True] * 3, *[False] * 3, *[True] * 2, False,
+    ]  # fmt: skip
+    rng = np.random.default_rng(5)
+    schema = replace(PAPER.keep(["tap"]), length=3)
+    ids = rng.integers(1, 3, (10, 3)).astype(np.uint16)
+    row = TrackRow(
+        user_id="u", day=0, ids={"tap": ids}, times={"tap": np.arange(10)},
+        cut_time=np.array([1, 9]), cut_end=np.array([[2], [10]], np.uint32),
+        labels=np.zeros((2, 2), np.uint8), history=np.zeros((2, 0)), profile=np.zeros(0),
+    )  # fmt: skip
+    small = trim(row, schema.length)
+    assert small.times["tap"].tolist() == [0, 1, 7, 8, 9] and small.cut_end.tolist() == [[2], [5]]
+    assert (small.ids["tap"] == ids[[0, 1, 7, 8, 9]]).all() and small.cut_end.dtype == np.uint32
+    assert trim(small, schema.length) is small
