@@ -12,52 +12,77 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import psutil
+
 from cluster.java import java_home
+from cluster.spark_conf import local_master, settings
 from intent.errors import IntentError
 from intent.progress import Bar
 
 if TYPE_CHECKING:
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
 T = TypeVar("T")
-LOCAL_MEMORY = "3g"  # of the JVM, where driver and executors are one
-ARROW_ROWS = 50_000  # rows of an Arrow batch: some MB of events, so that NumPy's overhead is small
 
 
-def session(name: str, cores: int | None = None) -> SparkSession:
+def session(name: str, cores: int | None = None, input_bytes: int | None = None) -> SparkSession:
     """The running Spark session, or a new one on this machine.
 
     Under spark-submit the master and the resources are spark-submit's; else Spark runs inside this
-    process tree with `cores` (default all).
+    process tree with `cores` (default all). `cluster.spark_conf` chooses the settings for an input
+    of `input_bytes`; those that a user gave go before them.
     """
     # Spark's workers must be this very interpreter: any other lacks our packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    os.environ["JAVA_HOME"] = str(java_home())
-    from pyspark import SparkContext
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.appName(name)
-    submitted = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    started = SparkContext._gateway is not None
+    if not submitted and not started:
+        os.environ["JAVA_HOME"] = str(java_home())
+    launch = SparkConf(loadDefaults=False)
     if not submitted:
-        quiet = f"-Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
-        builder = (
-            builder.master(f"local[{cores or '*'}]")
-            .config("spark.driver.memory", LOCAL_MEMORY)
-            .config("spark.driver.host", "127.0.0.1")
-            .config("spark.driver.bindAddress", "127.0.0.1")
-            .config("spark.driver.extraJavaOptions", quiet)
-            .config("spark.ui.enabled", "false")
-        )
-    spark = (
-        builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", ARROW_ROWS)
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .getOrCreate()
-    )
+        launch.setAll(_local_launch(cores).items())
+    SparkContext._ensure_initialized(conf=launch)  # starts Java, if it does not run yet
+    conf = SparkConf()  # what Java knows by now: ours for local mode, and all that the user gave
+    local = conf.get("spark.master", "").startswith("local")
+    for key, value in _chosen(conf, input_bytes or 0, local, cores).items():
+        conf.setIfMissing(key, value)
+    spark = SparkSession.builder.config(conf=conf).appName(name).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _local_launch(cores: int | None) -> dict[str, str]:
+    """What Java must know when it starts, in local mode."""
+    quiet = f"-Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
+    known = settings(0, cores or _all_cores(), True, psutil.virtual_memory().total)
+    return {
+        "spark.master": local_master(cores),
+        "spark.driver.memory": known["spark.driver.memory"],
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": quiet,
+        "spark.ui.enabled": known["spark.ui.enabled"],
+        "spark.ui.showConsoleProgress": known["spark.ui.showConsoleProgress"],
+    }
+
+
+def _chosen(conf: SparkConf, input_bytes: int, local: bool, cores: int | None) -> dict[str, str]:
+    """Our settings for the cores that the session has, as far as they are known by now."""
+    if local:
+        return settings(input_bytes, cores or _all_cores(), True, psutil.virtual_memory().total)
+    each = int(conf.get("spark.executor.cores", "1"))
+    executors = int(conf.get("spark.executor.instances", "1"))
+    total = int(conf.get("spark.cores.max", str(each * executors)))
+    return settings(input_bytes, total, False, executor_cores=each)
+
+
+def _all_cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def with_progress(spark: SparkSession, bar: Bar, action: Callable[[], T]) -> T:

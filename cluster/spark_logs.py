@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intent.features.encode import BROKEN_ROW
-from intent.features.logs import header
+from intent.features.log_files import LogFile, header
 from intent.features.tables import TABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def read_table(spark: SparkSession, name: str, files: list[Path]) -> DataFrame:
+def read_table(spark: SparkSession, name: str, files: list[LogFile]) -> DataFrame:
     """A raw table's columns as they stand in its files; broken lines are kept in BROKEN_ROW.
 
     Raises IntentError if a required column is missing or formats are mixed.
     """
-    table, paths = TABLES[name], [str(p) for p in files]
+    spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
+    table, paths = TABLES[name], [f.path for f in files]
     kind, names = header(table, files)
     if kind == "parquet":
         data = spark.read.option("mergeSchema", True).parquet(*paths)
