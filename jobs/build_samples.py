@@ -69,7 +69,7 @@ def build_samples(
 
     On any error the folder `out` holds what it held before.
     """
-    from intent.features.logs import find_tables
+    from intent.features.log_files import find_tables
     from intent.samples.build import QUARANTINE
     from intent.samples.convert import write_groups
     from intent.samples.orphans import writing_to

@@ -13,7 +13,10 @@ import typer
 
 def command(
     bundle: Annotated[Path, typer.Option(help="Bundle folder made by `intent export`.")],
-    logs: Annotated[Path, typer.Option(help="Folder with the raw tables.")],
+    logs: Annotated[
+        list[str],
+        typer.Option(help="Folder with the raw tables; also a glob of such, or a URL; repeatable."),
+    ],
     at: Annotated[str, typer.Option(help="Moment in UTC: 2026-01-08T12:00:00, or epoch ms.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="One line of JSON on stdout instead of CSV.")

@@ -9,7 +9,8 @@ import numpy as np
 
 from intent.edge.runtime import Bundle
 from intent.errors import IntentError, UsageError
-from intent.features.logs import find_tables, read_table
+from intent.features.log_files import Logs, find_tables
+from intent.features.log_readers import read_table
 from intent.features.tables import EVENT_TABLES, TABLES
 from intent.features.vocabulary import Dictionaries
 from intent.progress import progress
@@ -28,12 +29,12 @@ class RawLogs:
         unusable: rows that could not be used, by reason.
     """
 
-    def __init__(self, bundle: Bundle, logs: str | Path, start: int | None = None) -> None:
-        """Read `logs`; `start` (epoch ms) is where they begin, see `life_of`."""
+    def __init__(self, bundle: Bundle, logs: Logs, start: int | None = None) -> None:
+        """Read `logs`, see `find_tables`; `start` (epoch ms) is where they begin, see `life_of`."""
         files = find_tables(logs)
         views = {view.name for view in bundle.schema.views}
         wanted = {n: f for n, f in files.items() if EVENT_TABLES.get(n, "browse") in views}
-        raw = {name: read_table(TABLES[name], paths) for name, paths in wanted.items()}
+        raw = {name: read_table(TABLES[name], files) for name, files in wanted.items()}
         self.bundle = bundle
         dictionaries = Dictionaries.from_dict(bundle.dictionaries)
         self.life: Life
@@ -60,7 +61,7 @@ class RawLogs:
         return np.array([known[u] for u in users], np.int64)
 
 
-def score_at(bundle: Bundle, logs: str | Path, moment: int) -> tuple[list[str], dict]:
+def score_at(bundle: Bundle, logs: Logs, moment: int) -> tuple[list[str], dict]:
     """Names and scores (task -> [n]) of all users who did something until `moment` (epoch ms)."""
     raw = RawLogs(bundle, logs)
     if raw.unusable:
@@ -69,7 +70,8 @@ def score_at(bundle: Bundle, logs: str | Path, moment: int) -> tuple[list[str], 
     users = seen_by(raw.life, moment)
     if not len(users):
         when = np.datetime64(moment, "ms")
-        raise IntentError(f"nobody in {logs} did anything until {when} UTC; give a later --at")
+        where = logs if isinstance(logs, str | Path) else ", ".join(map(str, logs))
+        raise IntentError(f"nobody in {where} did anything until {when} UTC; give a later --at")
     scores = raw.score(users, np.full(len(users), moment))
     return [raw.life.users[int(u)].as_py() for u in users], scores
 

@@ -6,6 +6,7 @@ of `text`, `number` and `time_ms` the same, and what cannot be read is flagged, 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,58 +77,103 @@ NUMBERS = {  # columns that hold numbers; all others but the times hold text
     *COORDINATES, "duration_ms", "screen_width", "screen_height", "stay_ms", "price",
     *HISTORY_ACTIONS, *(f.name for f in PROFILE),
 }  # fmt: skip
+TIMES = {"timestamp", RECEIVED}
 VIEW_TABLES = {view: table for table, view in EVENT_TABLES.items()}
 
 TOUCH_ACTIONS = ("open_page", "leave_page", "swipe", "tap")  # ids 1..4
 TAP_EVENTS = ("page", "button")  # ids 1..2
 BROWSE_TYPES = ("browse", "search", "collect", "cart", "purchase")  # ids 1..5
+LIMIT_MS = 2**53  # the year 287396; up to here float64 is exact
 PURCHASE = BROWSE_TYPES.index("purchase") + 1
 
 
 def text(column: pa.Array) -> pa.Array:
-    """The column as strings; an empty string counts as null."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        decoded = [None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()]
-        column = pa.array(decoded, pa.string())
-    if not pa.types.is_string(column.type):
-        column = column.cast(pa.string())
+    """The column as strings, whatever its type; an empty string counts as null.
+
+    A whole float loses its point (5.0 is "5"), NaN is null, a nested value is JSON, and bytes that
+    are no UTF-8 are replaced.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):  # each distinct value once
+        return text(column.dictionary).take(column.indices)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.string())
+    if isinstance(kind, pa.BaseExtensionType):
+        return text(column.storage)
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if not pa.types.is_string(kind):
+        try:
+            column = column.cast(pa.string())
+        except (pa.ArrowException, UnicodeDecodeError):
+            column = pa.array([_as_text(v) for v in column.to_pylist()], pa.string())
     return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def _as_text(value: object) -> str | None:
+    """One value as text, where Arrow has no way for its type."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(value, default=_as_text, ensure_ascii=False)
+    return str(value)
 
 
 def number(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """The column as float64 (NaN where there is none) and a mask of the values that are broken.
 
-    Broken is what is there but is no finite number: text that does not parse, NaN, infinity.
+    Broken is what is there but is no finite number: text that is no decimal number (blanks around
+    it do no harm), NaN, infinity, true and false, times, nested values.
     """
-    null = pc.is_null(column).to_numpy(zero_copy_only=False)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        words = column.to_pandas()
-        values = pd.to_numeric(words, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        null = null | (words == "").to_numpy(bool)
-    elif pa.types.is_null(column.type):
-        values = np.full(len(column), np.nan)
-    elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-        values = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    kind = column.type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
+        words = text(column)
+        null = pc.is_null(words).to_numpy(zero_copy_only=False)
+        column = _parsed(words)
     else:
-        return number(text(column))
+        null = pc.is_null(column).to_numpy(zero_copy_only=False)
+        column = column.cast(pa.float64(), safe=False)
+    values = pc.fill_null(column, np.nan).to_numpy(zero_copy_only=False)
     return values, ~null & ~np.isfinite(values)
+
+
+def _parsed(words: pa.Array) -> pa.Array:
+    """Strings as float64, null where they are no decimal number."""
+    try:
+        return words.cast(pa.float64())
+    except pa.ArrowInvalid:  # for a single odd one
+        words = pc.utf8_trim_whitespace(words)
+        sound = pc.match_substring_regex(words, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+        words = pc.utf8_ltrim(pc.if_else(sound, words, None), "+")
+        return words.cast(pa.float64())
 
 
 def time_ms(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Epoch milliseconds, UTC, as int64 (0 where unusable) and a mask of the unusable ones.
 
-    A Parquet timestamp column of any unit is taken too.
+    A Parquet timestamp column of any unit is taken too. A number beyond all times is usable here,
+    as +-LIMIT_MS: it is far outside whatever is observed.
     """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ms", tz=column.type.tz), safe=False).cast(pa.int64())
-    if pa.types.is_int64(column.type):  # exact, where float64 would round beyond 2**53
+        unit = column.type.unit
+        bad = pc.is_null(column).to_numpy(zero_copy_only=False)
+        values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        if unit == "s":
+            values = np.clip(values, -LIMIT_MS // 1000, LIMIT_MS // 1000) * 1000
+        else:
+            values = values // {"ms": 1, "us": 1000, "ns": 1_000_000}[unit]
+    elif pa.types.is_int64(column.type):
+        bad = pc.is_null(column).to_numpy(zero_copy_only=False)
         values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
-        return values, pc.is_null(column).to_numpy(zero_copy_only=False)
-    values, _ = number(column)
-    bad = ~np.isfinite(values) | (np.abs(values) > 2**53)
-    return np.where(bad, 0, values).astype(np.int64), bad
+    else:
+        found, _ = number(column)
+        bad = ~np.isfinite(found)
+        values = np.clip(np.where(bad, 0, found), -LIMIT_MS, LIMIT_MS).astype(np.int64)
+    return np.clip(values, -LIMIT_MS, LIMIT_MS), bad
 
 
 def day_ms(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:

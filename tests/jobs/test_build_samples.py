@@ -146,7 +146,8 @@ def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
 def test_spark_and_the_device_read_quoted_csv_alike(tmp_path, tables):
     from cluster.spark import session
     from cluster.spark_logs import read_table as read_by_spark
-    from intent.features.logs import read_table
+    from intent.features.log_files import LogFile
+    from intent.features.log_readers import read_table
     from intent.features.tables import BROWSE
 
     path = tmp_path / "browse.csv"
@@ -154,8 +155,9 @@ def test_spark_and_the_device_read_quoted_csv_alike(tmp_path, tables):
     rows = [[f"u{i}", str(i), "purchase", text] for i, text in enumerate(odd)]
     frame = pd.DataFrame(rows, columns=["user_id", "timestamp", "type", "leaf_category"])
     frame.to_csv(path, index=False)
-    here = read_table(BROWSE, [path]).to_pandas().fillna("")
-    there = read_by_spark(session("test"), "browse", [path]).toPandas().fillna("")
+    files = [LogFile(str(path), path.stat().st_size)]
+    here = read_table(BROWSE, files).to_pandas().fillna("")
+    there = read_by_spark(session("test"), "browse", files).toPandas().fillna("")
     assert here["leaf_category"].tolist() == odd == there["leaf_category"].tolist()
     assert here["timestamp"].tolist() == there["timestamp"].tolist()
 
