@@ -132,18 +132,18 @@ class _Source:
         # Arrow knows what it needs and asks for that at once; fsspec would read 50 MB on each time.
         return self.fs.open(path, "rb", cache_type="none")
 
-    def version(self, path: str) -> tuple:
+    def version(self, path: str, file: Any) -> tuple:
         """What changes when the file is replaced by another, but not by an equal object."""
         if self.fs is None:
             info = os.stat(path)
             return info.st_size, info.st_mtime_ns, info.st_ino
-        info = self.fs.info(path)
+        info = getattr(file, "details", None) or self.fs.info(path)  # opening it asked already
         etag = info.get("ETag") or info.get("etag")
         return info["size"], etag or str(info.get("LastModified") or info.get("mtime"))
 
     def parquet(self, path: str, file: Any) -> pq.ParquetFile:
         """The file with its footer, parsed once; IntentError where it changed since then."""
-        version = self.version(path)
+        version = self.version(path, file)
         with self.lock:
             known, footer = self.footers.get(path, (version, None))
         if known != version:

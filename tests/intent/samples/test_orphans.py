@@ -206,11 +206,11 @@ def test_petastorm_may_read_between_metadata_and_manifest(tmp_path, tables):
 
 def test_the_lease_of_a_killed_job_lapses_and_that_of_a_living_one_does_not(s3, monkeypatch):  # noqa: F811
     root = f"{s3}/lease"
-    monkeypatch.setattr(lease, "LAPSE_S", 2)
+    monkeypatch.setattr(lease, "LAPSE_S", 1)
     monkeypatch.setattr(lease, "BEAT_S", 0.3)
     over = threading.Event()
     with writing_to(root):
-        assert not over.wait(3.5)  # longer than it lasts
+        assert not over.wait(2.2)  # longer than it lasts
         with pytest.raises(UsageError, match="another job"), writing_to(root):
             pass
     with writing_to(root) as place:
@@ -219,7 +219,7 @@ def test_the_lease_of_a_killed_job_lapses_and_that_of_a_living_one_does_not(s3, 
         storage.write_atomically(f"{root}/{lease.LEASE}", "{}")  # as the killed job's last beat
         with pytest.raises(UsageError, match="another job"), writing_to(root):
             pass
-        over.wait(3.2)
+        over.wait(2.2)
         with writing_to(root):
             pass
     # the first had lost its lease, so it removed nothing
