@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from intent.errors import IntentError
 from intent.evaluation import plots, words
-from intent.storage import write_atomically
+from intent.report.page import check_packages, write_page
+from intent.report.words import horizon, number, percent, plural, span
 from intent.training.logbook import read_metrics
 
-TEMPLATE = "report.html.j2"
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def write_report(
@@ -37,43 +36,22 @@ def write_report(
 
     Raises IntentError where the file cannot be written or a package of the report is missing.
     """
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401  for the plots, checked before anything is drawn
-    except ImportError as error:
-        raise IntentError(
-            f"the report needs {error.name}, which is not installed: pip install 'intent[report]'"
-        ) from None
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals |= {
-        name: getattr(words, name)
-        for name in ("horizon", "number", "percent", "span", "plural", "gain", "trust")
-    }
+    check_packages("report")
     simulated = "simulated" in (manifest or {}).get("source", "").lower()
-    text = environment.get_template(TEMPLATE).render(
-        result=result,
-        headline=words.headline(result, simulated),
-        simulated=simulated,
-        figures=_figures(result, curves),
-        training=_training(metrics, result["tasks"]),
-        manifest=manifest,
-        tables=_tables(manifest),
-        days=list(days),
-        config=config.strip(),
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(path), text)
-    except OSError as error:
-        raise IntentError(f"cannot write the report {path}: {error.strerror}") from error
-    return Path(path)
+    values = {
+        "result": result,
+        "headline": words.headline(result, simulated),
+        "simulated": simulated,
+        "figures": _figures(result, curves),
+        "training": _training(metrics, result["tasks"]),
+        "manifest": manifest,
+        "tables": _tables(manifest),
+        "days": list(days),
+        "config": config.strip(),
+        "gain": words.gain,
+        "trust": words.trust,
+    }
+    return write_page(path, TEMPLATE, values, "report")
 
 
 def _figures(result: Mapping, curves: Mapping) -> dict[str, list[dict]]:
@@ -84,23 +62,23 @@ def _figures(result: Mapping, curves: Mapping) -> dict[str, list[dict]]:
         drawn = figures[task] = []
         if points["roc"]["fpr"]:
             caption = (
-                f"ROC curve. The area under it is the AUC, {words.number(auc['value'])} "
-                f"({words.span(auc['ci95'])}). Dashed: guessing."
+                f"ROC curve. The area under it is the AUC, {number(auc['value'])} "
+                f"({span(auc['ci95'])}). Dashed: guessing."
             )
             svg = plots.roc(f"roc-{task}", points["roc"], caption)
             drawn.append({"svg": svg, "caption": caption})
         if points["pr"]["recall"]:
             average = result["pr_auc"][task]
             caption = (
-                f"Precision and recall. Average precision {words.number(average['value'])} "
-                f"({words.span(average['ci95'])}). Dashed: the base rate, {words.percent(base)}."
+                f"Precision and recall. Average precision {number(average['value'])} "
+                f"({span(average['ci95'])}). Dashed: the base rate, {percent(base)}."
             )
             svg = plots.precision_recall(f"pr-{task}", points["pr"], base, caption)
             drawn.append({"svg": svg, "caption": caption})
         bins = result["calibration"][task]
         caption = (
-            f"Calibration in {words.plural(len(bins['groups']), 'bin')} of about "
-            f"{words.plural(result['groups'] // max(len(bins['groups']), 1), 'group')} each, "
+            f"Calibration in {plural(len(bins['groups']), 'bin')} of about "
+            f"{plural(result['groups'] // max(len(bins['groups']), 1), 'group')} each, "
             "bars: 95 % intervals. Dashed: scores that mean what they say."
         )
         svg = plots.reliability(f"calibration-{task}", bins, caption)
@@ -118,10 +96,8 @@ def _training(metrics: str | Path | None, tasks: Mapping[str, int]) -> list[dict
         return plots.Line(legend, [r["step"] for r in rows], values, kind == "validation")
 
     loss = [line("training", "step", "loss")]
-    auc = [line(f"{words.horizon(ms)}, training", "step", f"auc_{t}") for t, ms in tasks.items()]
-    auc += [
-        line(f"{words.horizon(ms)}, held out", "validation", f"auc_{t}") for t, ms in tasks.items()
-    ]
+    auc = [line(f"{horizon(ms)}, training", "step", f"auc_{t}") for t, ms in tasks.items()]
+    auc += [line(f"{horizon(ms)}, held out", "validation", f"auc_{t}") for t, ms in tasks.items()]
     figures = []
     for name, series, axis, caption in (
         ("training-loss", loss, "loss, nats", "Loss of the training groups, the sum over tasks."),

@@ -13,6 +13,7 @@ from intent.errors import IntentError
 from intent.evaluation import words
 from intent.evaluation.evaluate import curves, evaluate
 from intent.evaluation.report import write_report
+from intent.report import words as say
 from intent.schema import PAPER, TASKS
 
 DAYS = ["2018-11-13", "2018-11-14"]
@@ -116,7 +117,7 @@ def test_every_figure_stands_with_its_interval_and_n(whole):
         assert f"800 groups, 100 users, {result['positives'][task]} positive" in page.text
         for name in ("log_loss", "log_loss_base_rate", "brier"):
             assert f"{result[name][task]['value']:.4f}" in page.text
-        assert words.percent(result["calibration_error"][task]["value"]) in page.text
+        assert say.percent(result["calibration_error"][task]["value"]) in page.text
     assert "within 1 hour" in page.text and "within 1 day" in page.text
 
 
@@ -190,12 +191,12 @@ def test_headline(auc, ci95, expected):
 
 
 def test_words():
-    assert [words.horizon(ms) for ms in (3_600_000, 172_800_000, 90_000)] == [
+    assert [say.horizon(ms) for ms in (3_600_000, 172_800_000, 90_000)] == [
         "1 hour",
         "2 days",
         "1.5 minutes",
     ]
-    assert words.percent(0.0523).replace(words.PERCENT, "%") == "5.2%"
-    assert words.percent(0.0012).replace(words.PERCENT, "%") == "0.12%"
-    assert words.span([0.051, 0.066], words.percent).replace(words.PERCENT, "%") == "5.1–6.6%"
-    assert words.number(None) == words.NOTHING and words.span(None) == "no interval"
+    assert say.percent(0.0523).replace(say.PERCENT, "%") == "5.2%"
+    assert say.percent(0.0012).replace(say.PERCENT, "%") == "0.12%"
+    assert say.span([0.051, 0.066], say.percent).replace(say.PERCENT, "%") == "5.1–6.6%"
+    assert say.number(None) == say.NOTHING and say.span(None) == "no interval"
