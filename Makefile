@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint wheel freeze clean
+.PHONY: help setup demo test test-slow test-faults lint wheel bundle freeze clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -22,12 +22,18 @@ test: setup  ## the tests, without the slow ones
 test-slow: setup  ## the slow tests alone
 	@$(BIN)/python -m pytest -m slow
 
+test-faults: setup  ## kill the sample job 20 times, and look what is left (8 minutes)
+	@$(BIN)/python -m pytest -m "slow or not slow" tests/faults
+
 lint: setup  ## ruff over everything
 	@$(BIN)/ruff check .
 
 wheel: setup  ## dist/intent-*.whl, for Spark executors and other machines
 	@$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/intent-*.whl
+
+bundle: setup  ## dist/intent-spark: what spark-submit sends to a cluster
+	@$(BIN)/python tools/bundle.py
 
 freeze: setup  ## write the versions in .venv to constraints.txt, after a change of requirements
 	@$(BIN)/python tools/freeze.py
