@@ -138,6 +138,7 @@ def feeds(
 def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
     from intent.samples.feed import open_samples, split_days
+    from intent.samples.undersampling import check_correctable
 
     manifest = open_samples(samples, content)
     split_days(manifest, settings.train.evaluation_days, settings.train.purge)
@@ -145,6 +146,7 @@ def _check_data(samples: str | Path, settings: IntentConfig, content: bool = Tru
     for task in settings.train.task_weights:
         if task not in tasks:
             raise UsageError(f"train.task_weights names {task!r}; the tasks are {tasks}")
+    check_correctable(settings.model.tasks or tasks, manifest.schema.tasks, manifest.negative_rate)
     return manifest
 
 

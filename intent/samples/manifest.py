@@ -205,6 +205,13 @@ class Manifest:
             "groups": self.groups,
             "rows": self.rows,
             "content_hash": self.content_hash(),
+            "source": self.source,
+            "code_version": ", ".join(dict.fromkeys(b.code_version for b in self.builds)),
+            "rows_in": self.rows_in,
+            "used": self.used,
+            "quarantined": self.quarantined,
+            "dropped": self.dropped,
+            "censored_cuts": self.counted.get("censored_cuts", 0),
             "label_rates": {t.name: self.label_rate(t.name) for t in self.schema.tasks},
         }
 

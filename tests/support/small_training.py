@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from intent.config import IntentConfig, load_config
+from intent.config import IntentConfig, SamplesConfig, load_config
 from intent.samples.feed import Batch
-from intent.samples.manifest import Manifest, Shard
+from intent.samples.manifest import Build, Manifest, Shard
 from intent.schema import TASKS, Feature, Schema, View, narrowest
 from intent.training.comm import Communicator, Solo
 from intent.training.run_dir import RunDir, open_run
@@ -74,19 +74,10 @@ def manifest(content: str = "0" * 31 + "1", schema: Schema = SCHEMA) -> Manifest
     return Manifest(
         layout="tracks",
         schema=schema,
-        span=(0, 1),
-        seed=0,
-        cuts_per_day=1,
+        settings=SamplesConfig(cuts_per_day=1).of_groups(),
         shards=[shard],
-        rows_in={},
-        used={},
-        quarantined={},
-        quarantine_files=[],
-        dropped={},
-        censored_cuts=0,
+        builds=[Build(["2026-01-01"], (0, 1), {}, {}, {}, {}, {}, [], "memory", "0")],
         dictionary_hash="0",
-        source="memory",
-        code_version="0",
     )
 
 
