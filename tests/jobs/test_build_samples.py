@@ -290,7 +290,7 @@ def test_what_a_killed_job_leaves_is_no_dataset_and_is_cleaned_up(tmp_path, logs
     assert not orphan.exists()
     assert manifest.content_hash() == built[1].content_hash()
     orphan.write_bytes(b"half")
-    assert clean(tmp_path / "s") == [orphan]
+    assert clean(tmp_path / "s") == ["day=2024-10-04/part-0.parquet"]
     assert open_samples(tmp_path / "s") == manifest
     assert (tmp_path / "s" / MARKER).exists()
 
