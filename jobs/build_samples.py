@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections import Counter
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intent.errors import IntentError, UsageError
-from intent.features.span import Span
-from intent.schema import DAY_MS
 from jobs.samples_commands import app, show
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from intent.config import SamplesConfig
+    from intent.features.log_files import LogFile
     from intent.samples.build import TaskResult
     from intent.samples.manifest import Manifest
     from intent.schema import Schema
@@ -26,15 +24,24 @@ if TYPE_CHECKING:
 @app.callback(invoke_without_command=True)
 def build_command(
     context: typer.Context,
-    logs: Annotated[Path | None, typer.Option(help="folder with the raw tables")] = None,
-    out: Annotated[Path | None, typer.Option(help="folder of the samples to write")] = None,
+    logs: Annotated[
+        list[str] | None,
+        typer.Option(help="folder with the raw tables; a path, URL or glob, repeatable"),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="folder of the samples to write, a path or URL")
+    ] = None,
     layout: Annotated[
         str, typer.Option(help="tracks, or groups: one padded row a group")
     ] = "tracks",
+    add: Annotated[
+        str | None,
+        typer.Option(help="DAY or FIRST..LAST: build these days into the samples at OUT"),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with a samples: section")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="samples.KEY=VALUE, repeatable")] = [],  # noqa: B006  typer reads it
     dictionaries: Annotated[
-        Path | None, typer.Option(help="use this dictionaries-*.json, count no names")
+        str | None, typer.Option(help="use this dictionaries-*.json, count no names")
     ] = None,
     cores: Annotated[int | None, typer.Option(help="cores of local Spark (default: all)")] = None,
     partitions: Annotated[
@@ -47,99 +54,134 @@ def build_command(
         return
     from intent.config import load_config
 
-    if logs is None or out is None:
+    if not logs or out is None:
         raise UsageError("intent samples needs --logs LOGS and --out SAMPLES; see --help")
-    if layout not in ("tracks", "groups"):
-        raise UsageError(f"--layout is tracks or groups, not {layout!r}")
     settings = load_config(config, set_).samples
-    manifest = build_samples(logs, out, settings, layout, dictionaries, cores, partitions)
+    manifest = build_samples(logs, out, settings, layout, dictionaries, cores, partitions, add)
     show(manifest, out, as_json)
 
 
 def build_samples(
-    logs: Path,
-    out: Path,
+    logs: str | Path | Sequence[str | Path],
+    out: str | Path,
     settings: SamplesConfig,
     layout: str = "tracks",
-    frozen: Path | None = None,
+    frozen: str | Path | None = None,
     cores: int | None = None,
     partitions: int | None = None,
+    add: str | None = None,
 ) -> Manifest:
-    """Build the dataset `out` from the raw tables in `logs`; see the commands' help.
+    """Build the dataset `out` from the raw tables in `logs`; see the command's help.
 
-    On any error the folder `out` holds what it held before.
+    On any error `out` holds what it held before.
     """
+    from intent import storage
     from intent.features.log_files import find_tables
-    from intent.samples.build import QUARANTINE
+    from intent.samples import manifest as manifests
     from intent.samples.convert import write_groups
     from intent.samples.orphans import writing_to
+    from intent.samples.quarantine import QUARANTINE
 
+    if layout not in ("tracks", "groups"):
+        raise UsageError(f"--layout is tracks or groups, not {layout!r}")
+    old = None
+    if add is not None:
+        from intent.samples.days import check_joins, parse_days
+
+        first, last = parse_days(add)
+        settings = settings.model_copy(update={"first_day": first, "last_day": last})
+        old = manifests.load(out)
+        check_joins(old, settings, str(out))
+        frozen = _same_dictionaries(old, str(out), frozen)
     files = find_tables(logs)
-    with writing_to(out):
+    with writing_to(out) as root:
         if layout == "tracks":
-            manifest = _build_tracks(files, logs, out, settings, frozen, cores, partitions)
+            manifest = _build_tracks(files, logs, root, settings, frozen, cores, partitions, old)
         else:
-            with tempfile.TemporaryDirectory(dir=out, prefix=".tracks-") as tracks:
-                _build_tracks(files, logs, Path(tracks), settings, frozen, cores, partitions)
-                manifest = write_groups(Path(tracks), out)
+            tracks = storage.join(root, ".tracks")
+            _build_tracks(files, logs, tracks, settings, frozen, cores, partitions)
+            manifest = write_groups(tracks, root)
     if manifest.quarantined:
-        typer.echo(f"unusable rows are in {out / QUARANTINE}, with their reasons", err=True)
+        place = storage.join(out, QUARANTINE)
+        typer.echo(f"unusable rows are in {place}, with their reasons", err=True)
     return manifest
 
 
+def _same_dictionaries(old: Manifest, out: str, frozen: str | Path | None) -> str:
+    """The file of the dataset's own dictionaries: added days must have the same ids."""
+    from intent import storage
+    from intent.features.vocabulary import Dictionaries
+    from intent.samples.manifest import dictionaries_name
+
+    if frozen is not None and Dictionaries.load(frozen).hash() != old.dictionary_hash:
+        raise UsageError(
+            f"{frozen} are not the dictionaries of {out}; added days take its own: leave "
+            "--dictionaries out"
+        )
+    return storage.join(out, dictionaries_name(old.dictionary_hash))
+
+
 def _build_tracks(
-    files: dict[str, list[Path]],
-    logs: Path,
-    out: Path,
+    files: Mapping[str, list[LogFile]],
+    logs: str | Path | Sequence[str | Path],
+    root: str,
     settings: SamplesConfig,
-    frozen: Path | None,
+    frozen: str | Path | None,
     cores: int | None,
     partitions: int | None,
+    old: Manifest | None = None,
 ) -> Manifest:
     from cluster.spark import readable_errors, session
-    from cluster.spark_logs import read_table
-    from cluster.spark_samples import ROWS, build, survey
+    from cluster.spark_samples import Reading, build, places, survey
+    from intent.features.encode import Limits
+    from intent.features.log_files import header, splits
+    from intent.features.tables import TABLES
     from intent.features.vocabulary import Dictionaries
+    from intent.samples import days as choosing
     from intent.samples import manifest as manifests
     from intent.samples.build import BuildPlan
     from intent.samples.layout import arrow_schema, unischema
     from intent.samples.store import write_petastorm_metadata
 
-    schema = _schema(files, settings.length)
+    for name, of_table in files.items():
+        header(TABLES[name], of_table)  # complains where a column is missing
+    schema = _schema(files, settings)
+    input_bytes = sum(f.size for of_table in files.values() for f in of_table)
     with readable_errors():
-        spark = session("intent samples", cores)
-        frames = {name: read_table(spark, name, paths) for name, paths in files.items()}
-        found = survey(spark, frames)
-        span = _span(found, settings)
+        spark = session("intent samples", cores, input_bytes)
+        parallel = spark.sparkContext.defaultParallelism
+        target = min(max(input_bytes // (4 * parallel), 1 << 20), 64 << 20)
+        work = [s for name, of_table in files.items() for s in splits(name, of_table, target)]
+        found = survey(spark, work, names=frozen is None)
+        _check_received(found.received, files, settings)
+        span = found.span()
+        days = choosing.chosen_days(span, settings)
         dictionaries = (
-            Dictionaries.load(frozen) if frozen else Dictionaries.from_counts(found, schema)
+            Dictionaries.load(frozen)
+            if frozen is not None
+            else Dictionaries.from_counts(found.names, schema)
         )
-        plan = BuildPlan(
-            root=str(out.resolve()),
-            schema=schema,
+        late, horizon = settings.late_after_minutes, max(t.horizon_ms for t in schema.tasks)
+        limits = Limits(
             span=span,
-            cuts_per_day=settings.cuts_per_day,
-            groups_per_row_group=settings.groups_per_row_group,
-            seed=settings.seed,
-            days_chosen=bool(settings.first_day or settings.last_day),
+            until=days.end + horizon if settings.last_day else None,
+            late_ms=late * 60_000 if late else None,
         )
-        rows = {name: found[f"{ROWS} {name}"][""] for name in files}
-        result = build(spark, frames, dictionaries, plan, sum(rows.values()), partitions)
+        where = places(found.rows.total(), parallel, partitions)
+        plan = BuildPlan(root, schema, span, settings, where.buckets, days)
+        result = build(spark, Reading(work, dictionaries, limits, where), plan)
+    rows = {name: found.rows[name] for name in files}
     _check_counts(rows, result, settings)
     if not result.shards:
-        raise IntentError(
-            f"no cut could be drawn from {logs}: every action is within the longest horizon "
-            f"({max(t.horizon_ms for t in schema.tasks) // 3_600_000} h) of the end of the logs; "
-            "give logs of at least two days"
-        )
+        raise IntentError(_no_cut(result, schema, settings))
     made = manifests.Build(
-        days=sorted({shard.day for shard in result.shards}),
+        days=choosing.names_of(days) if old else sorted({s.day for s in result.shards}),
         span=(span.start, span.end),
         rows_in=rows,
         used=dict(sorted(result.used.items())),
         quarantined=dict(sorted(result.quarantined.items())),
         dropped=dict(sorted(result.dropped.items())),
-        counted={"censored_cuts": result.censored_cuts},
+        counted=dict(sorted(result.counted.items())),
         quarantine_files=sorted(result.quarantine_files),
         source=_source(logs),
         code_version=_code_version(),
@@ -152,12 +194,14 @@ def _build_tracks(
         builds=[made],
         dictionary_hash=dictionaries.hash(),
     )
-    write_petastorm_metadata(out, arrow_schema(schema), unischema(schema), manifest.shards)
-    manifests.save(out, manifest, dictionaries)
+    if old:
+        manifest = choosing.join(old, manifest, made.days)
+    write_petastorm_metadata(root, arrow_schema(schema), unischema(schema), manifest.shards)
+    manifests.save(root, manifest, dictionaries)
     return manifest
 
 
-def _schema(files: dict[str, list[Path]], length: int) -> Schema:
+def _schema(files: Mapping[str, list[LogFile]], settings: SamplesConfig) -> Schema:
     """The paper's schema, less what the logs do not have."""
     from dataclasses import replace
 
@@ -166,27 +210,24 @@ def _schema(files: dict[str, list[Path]], length: int) -> Schema:
 
     sources = [EVENT_TABLES[name] for name in files if name in EVENT_TABLES]
     sources += ["history", *(["profile"] if "profile" in files else [])]
-    return replace(PAPER.keep(sources), length=length)
+    return replace(PAPER.keep(sources), length=settings.length)
 
 
-def _span(found: dict[str, Counter], settings: SamplesConfig) -> Span:
-    """The observed days: what the configuration says, else what the data say."""
-    from cluster.spark_samples import span_of
+def _check_received(
+    received: set[str], files: Mapping[str, list[LogFile]], settings: SamplesConfig
+) -> None:
+    """UsageError where a setting needs times of receipt that the logs do not have."""
+    from intent.features.tables import EVENT_TABLES, RECEIVED
 
-    span, first, last = span_of(found), settings.first_day, settings.last_day
-    span = Span(
-        start=_start(first) if first else span.start,
-        # Choosing a later day does not make anything known that the logs do not hold.
-        end=min(span.end, _start(last) + DAY_MS) if last else span.end,
-    )
-    if span.start >= span.end:
-        raise UsageError(f"samples.first_day {first} is after samples.last_day {last}")
-    return span
-
-
-def _start(day: date) -> int:
-    """First millisecond of a day, UTC."""
-    return (day - date(1970, 1, 1)).days * DAY_MS
+    wanted = {"late_after_minutes": settings.late_after_minutes is not None}
+    wanted["out_of_order"] = settings.out_of_order == "drop"
+    for setting, needs in wanted.items():
+        lacking = [name for name in files if name in EVENT_TABLES and name not in received]
+        if needs and lacking:
+            raise UsageError(
+                f"samples.{setting} needs the time at which an event was received: table "
+                f"{lacking[0]} has no column {RECEIVED!r}"
+            )
 
 
 def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesConfig) -> None:
@@ -209,9 +250,25 @@ def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesCon
             )
 
 
-def _source(logs: Path) -> str:
-    """ "simulated" where the logs say so of themselves, else the folder's name."""
-    return "simulated shop" if (logs / "shop.json").exists() else logs.name
+def _no_cut(result: TaskResult, schema: Schema, settings: SamplesConfig) -> str:
+    """Why there is not a single group."""
+    counts = ", ".join(f"{name} {n:,}" for name, n in sorted(result.counted.items()))
+    hours = max(t.horizon_ms for t in schema.tasks) // 3_600_000
+    return (
+        f"no group could be made ({counts or 'no action in the chosen days'}): a cut needs logs "
+        f"that go on for {hours} h after it, and samples.min_actions = {settings.min_actions}; "
+        "give logs of at least two days"
+    )
+
+
+def _source(logs: str | Path | Sequence[str | Path]) -> str:
+    """ "simulated shop" where the logs say so of themselves, else the folders' names."""
+    from intent import storage
+
+    folders = [logs] if isinstance(logs, str | Path) else list(logs)
+    if all(storage.local(f) and storage.exists(storage.join(f, "shop.json")) for f in folders):
+        return "simulated shop"
+    return ", ".join(dict.fromkeys(str(f).rstrip("/").split("/")[-1] for f in folders))
 
 
 def _code_version() -> str:

@@ -15,7 +15,7 @@ from intent.features.tables import EVENT_TABLES, TABLES
 from intent.features.vocabulary import Dictionaries
 from intent.progress import progress
 from intent.samples.moments import groups_at, life_of, seen_by
-from intent.samples.tracks import Life
+from intent.samples.life import Life
 
 CHUNK = 64  # groups made ready at a time
 
@@ -42,7 +42,8 @@ class RawLogs:
 
     def score(self, users: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
         """Probabilities [n] of each task for user codes [n] at moments [n] (epoch ms)."""
-        unit = groups_at(self.life, users, times, self.bundle.schema)
+        bundle = self.bundle
+        unit = groups_at(self.life, users, times, bundle.schema, bundle.session_gap_ms)
         parts = []
         with progress("scoring", len(users), "groups") as bar:
             for start in range(0, len(users), CHUNK):

@@ -1,8 +1,7 @@
-"""One task of the sample job: sorted records of some users in, shards and their description out.
+"""One task of the sample job: the runs of some buckets in, shards and their description out.
 
 Nothing here knows Spark: a task is a function over Arrow batches, so it runs and is tested
-anywhere. Usable rows are held for one chunk of users at a time, however many users there are;
-unusable rows, which should be few, are held until the task's end.
+anywhere. Rows are held for some buckets of users at a time, however many users there are.
 """
 
 from __future__ import annotations
@@ -11,137 +10,118 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from intent import storage
-from intent.features.encode import OUTSIDE_SPAN, RECORD
+from intent.config import SamplesConfig
 from intent.features.span import Span
-from intent.features.tables import TABLES
+from intent.samples.life import BuildCounts
 from intent.samples.manifest import Shard
+from intent.samples.quarantine import QuarantineWriter
+from intent.samples.records import unpack
+from intent.samples.runs import RUN
 from intent.samples.store import write_shards
-from intent.samples.tracks import BuildCounts, TrackRow, build_tracks
+from intent.samples.tracks import TrackRow, build_tracks
 from intent.schema import Schema
 
-CHUNK_ROWS = 200_000  # records of complete users that are built together
-
-QUARANTINE = "_quarantine"  # readers of a dataset pass over names that begin so
-QUARANTINE_ROW = pa.schema([("table", pa.string()), ("reason", pa.string()), ("row", pa.string())])
-
-TABLE_OF_KIND = {t.kind: t.name for t in TABLES.values()}
+CHUNK_BYTES = 6 << 20  # of runs that are built together: some 250,000 rows
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What every task needs to know; small and picklable."""
+    """What every task needs to know; small and picklable.
+
+    Attributes:
+        root: of the dataset, a local path or a URL.
+        schema: views, tasks and window length.
+        span: the observed time.
+        settings: of the cleaning and the cuts.
+        buckets: into how many the users are divided.
+        days: cuts are drawn in these days only; None for the whole span.
+    """
 
     root: str
     schema: Schema
     span: Span
-    cuts_per_day: int
-    groups_per_row_group: int
-    seed: int
-    days_chosen: bool = False  # by the user: rows of other days are left out, not unusable
+    settings: SamplesConfig
+    buckets: int
+    days: Span | None = None
 
 
 @dataclass
 class TaskResult:
-    """What a task wrote and counted; counts are keyed by table, or "table/reason"."""
+    """What a task wrote and counted; rows are keyed by table, or "table/reason"."""
 
     shards: list[Shard] = field(default_factory=list)
     used: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
     quarantined: Counter = field(default_factory=Counter)
-    censored_cuts: int = 0
+    counted: Counter = field(default_factory=Counter)
     quarantine_files: list[str] = field(default_factory=list)
 
     def add(self, other: TaskResult) -> None:
         """Add another task's result to this one."""
         self.shards += other.shards
-        self.used.update(other.used)
-        self.dropped.update(other.dropped)
-        self.quarantined.update(other.quarantined)
-        self.censored_cuts += other.censored_cuts
         self.quarantine_files += other.quarantine_files
+        for name in ("used", "dropped", "quarantined", "counted"):
+            getattr(self, name).update(getattr(other, name))
 
 
 def run_task(batches: Iterable[pa.RecordBatch], plan: BuildPlan) -> TaskResult:
-    """Build the shards of one partition.
+    """Build the shards of one partition; on any error nothing of it stays behind.
 
     Args:
-        batches: records (`encode.RECORD`) sorted by `encode.ORDER`, all of a user together.
+        batches: runs (`runs.RUN`) sorted by bucket, all of a bucket together.
         plan: the same for every task.
     """
-    tally, result = BuildCounts(), TaskResult()
-    quarantine: list[pa.Table] = []
-    rows = _rows(batches, plan, tally, quarantine)
-    result.shards = write_shards(plan.root, rows, plan.schema, plan.groups_per_row_group)
-    result.used, result.dropped = tally.used, tally.dropped
-    result.censored_cuts = tally.censored_cuts
-    if quarantine:
-        result.quarantine_files = [_write_quarantine(plan.root, quarantine, result.quarantined)]
-    return result
+    tally, quarantine = BuildCounts(), QuarantineWriter(plan.root)
+    try:
+        rows = _rows(batches, plan, tally, quarantine)
+        shards = write_shards(plan.root, rows, plan.schema, plan.settings.groups_per_row_group)
+        files = quarantine.close()
+    except BaseException:
+        quarantine.abandon()
+        raise
+    return TaskResult(shards, tally.used, tally.dropped, quarantine.counts, tally.counted, files)
 
 
 def _rows(
     batches: Iterable[pa.RecordBatch],
     plan: BuildPlan,
     tally: BuildCounts,
-    quarantine: list[pa.Table],
+    quarantine: QuarantineWriter,
 ) -> Iterator[TrackRow]:
-    for chunk in whole_users(batches):
-        bad = pc.is_valid(chunk["reason"])
-        if pc.any(bad).as_py():
-            if plan.days_chosen:
-                other_day = pc.fill_null(pc.equal(chunk["reason"], OUTSIDE_SPAN), False)
-                for kind in chunk.filter(other_day)["kind"].value_counts().to_pylist():
-                    tally.drop("other_day", TABLE_OF_KIND[kind["values"]], kind["counts"])
-                chunk = chunk.filter(pc.invert(other_day))
-                bad = pc.is_valid(chunk["reason"])
-            quarantine.append(chunk.filter(bad).select(["kind", "reason", "raw"]))
-            chunk = chunk.filter(pc.invert(bad))
-        if chunk.num_rows:
+    for chunk in whole_buckets(batches):
+        records, accounts = unpack(chunk, plan.buckets)
+        for entry in accounts:
+            if "rows" in entry:
+                tally.drop(entry["reason"], entry["table"], entry["rows"])
+        quarantine.add([entry for entry in accounts if "raw" in entry])
+        if len(records.users):
             yield from build_tracks(
-                chunk, plan.schema, plan.span, plan.cuts_per_day, plan.seed, tally
+                records, plan.schema, plan.span, plan.settings, tally, plan.days
             )
 
 
-def whole_users(
-    batches: Iterable[pa.RecordBatch], chunk_rows: int = CHUNK_ROWS
+def whole_buckets(
+    batches: Iterable[pa.RecordBatch], chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[pa.Table]:
-    """Regroup sorted batches into tables that never split a user."""
+    """Regroup sorted batches into tables that never split a bucket."""
     held: list[pa.RecordBatch] = []
-    rows = 0
+    size = 0
     for batch in batches:
-        held.append(batch.cast(RECORD) if batch.schema != RECORD else batch)
-        rows += batch.num_rows
-        if rows >= chunk_rows:
-            table = pa.Table.from_batches(held).combine_chunks()
-            last = table["user_id"][-1]
-            same = pc.fill_null(pc.equal(table["user_id"], last), not last.is_valid)
-            keep = table.num_rows - pc.sum(same).as_py()
-            if keep:
-                yield table.slice(0, keep)
-            held = table.slice(keep).to_batches()
-            rows = table.num_rows - keep
-            # A user larger than a chunk: wait for twice as much, so that the copies stay linear.
-            chunk_rows = max(chunk_rows, 2 * rows)
-    if rows:
-        yield pa.Table.from_batches(held).combine_chunks()
-
-
-def _write_quarantine(root: str, parts: list[pa.Table], counts: Counter) -> str:
-    table = pa.concat_tables(parts)
-    kinds = pa.array([TABLE_OF_KIND[k] for k in table["kind"].to_pylist()], pa.string())
-    table = pa.table([kinds, table["reason"], table["raw"]], schema=QUARANTINE_ROW)
-    for kind, reason in zip(kinds.to_pylist(), table["reason"].to_pylist(), strict=True):
-        counts[f"{kind}/{reason}"] += 1
-    temporary = storage.scratch(storage.join(root, QUARANTINE))
-    try:
-        pq.write_table(table, temporary)
-        name = f"{QUARANTINE}/part-{storage.sha256(temporary)[:16]}.parquet"
-        storage.publish(temporary, storage.join(root, name))
-    finally:
-        temporary.unlink(missing_ok=True)
-    return name
+        batch = batch if batch.schema == RUN else batch.cast(RUN)
+        if not batch.num_rows:
+            continue
+        bucket = batch.column(1).to_numpy()
+        if size >= chunk_bytes and held and held[-1].column(1)[-1].as_py() != bucket[0]:
+            yield pa.Table.from_batches(held)
+            held, size = [], 0
+        last = int(np.searchsorted(bucket, bucket[-1]))  # where the bucket that may go on begins
+        if last and size + batch.nbytes >= chunk_bytes:
+            yield pa.Table.from_batches([*held, batch.slice(0, last)])
+            held, batch, size = [], batch.slice(last), 0
+        held.append(batch)
+        size += batch.nbytes
+    if held:
+        yield pa.Table.from_batches(held)

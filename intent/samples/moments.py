@@ -11,15 +11,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from intent.errors import IntentError
-from intent.features.encode import ORDER, OUTSIDE_SPAN, encode
+from intent.features.encode import OUTSIDE_SPAN, Limits, encode
 from intent.features.history import TIME_BITS, key
 from intent.features.span import Span, observed_span
-from intent.features.tables import EVENT_TABLES, TABLES
+from intent.features.tables import EVENT_TABLES
 from intent.features.vocabulary import Dictionaries
-from intent.samples.tracks import BuildCounts, Life, history_ids, read_life
+from intent.samples.life import BuildCounts, Life, history_ids, read_life
+from intent.samples.records import unpack
+from intent.samples.runs import ONE_PLACE, RUN, runs
 from intent.samples.units import Unit
 from intent.schema import DAY_MS, Schema
 
@@ -39,28 +40,31 @@ def life_of(
         start: where the logs begin (epoch ms); earlier rows are unusable, and daily counts end
             there. By default the first day with real traffic, as in the sample job.
     """
-    records = pa.concat_tables([encode(name, rows, dictionaries) for name, rows in raw.items()])
-    usable = pc.is_null(records["reason"])
-    reasons = Counter(records.filter(pc.invert(usable))["reason"].to_pylist())
-    records = records.filter(usable)
-    event = pc.less_equal(records["kind"], max(TABLES[t].kind for t in EVENT_TABLES))
+    encoded = {
+        name: (encode(name, rows, dictionaries), rows)
+        for name, rows in raw.items()
+        if rows.num_rows
+    }
+    reasons = Counter(r for e, _ in encoded.values() for r in e.reasons if r is not None)
     if start is None:
-        days, counts = np.unique(
-            records.filter(event)["timestamp"].to_numpy() // DAY_MS, return_counts=True
-        )
-        if not len(days):
+        days: Counter = Counter()
+        for name, (piece, _) in encoded.items():
+            if name in EVENT_TABLES:
+                days.update((piece.time[piece.fault == 0] // DAY_MS).tolist())
+        if not days:
             raise IntentError(
                 f"the logs hold no usable action (tables: {', '.join(raw)}; unusable rows: "
                 f"{dict(reasons) or 'none'})"
             )
-        by_day = dict(zip(days.tolist(), counts.tolist(), strict=True))
-        start = observed_span(by_day, by_day).start  # the end is of no interest here
-    early = pc.and_(event, pc.less(records["timestamp"], start))
-    if pc.any(early).as_py():
-        reasons[OUTSIDE_SPAN] += pc.sum(early).as_py()
-        records = records.filter(pc.invert(early))
-    records = records.sort_by([(name, "ascending") for name in ORDER])
-    return read_life(records, schema, Span(start, 2**62), BuildCounts()), dict(reasons)
+        start = observed_span(days, days).start  # the end is of no interest here
+    span = Span(start, 1 << TIME_BITS)
+    for name, (piece, _) in encoded.items():
+        if name in EVENT_TABLES:
+            reasons[OUTSIDE_SPAN] += int(((piece.fault == 0) & (piece.time < start)).sum())
+    pieces = [encode(name, rows, dictionaries, Limits(span)) for name, (_, rows) in encoded.items()]
+    packed = [run for piece in pieces for run in runs([piece], ONE_PLACE)]
+    records, _ = unpack(pa.Table.from_batches(packed, RUN), ONE_PLACE.buckets)
+    return read_life(records, schema, span, BuildCounts()), +reasons
 
 
 def groups_at(life: Life, users: np.ndarray, times: np.ndarray, schema: Schema) -> Unit:

@@ -16,13 +16,14 @@ import pytest
 
 from intent.config import SamplesConfig
 from intent.errors import IntentError, UsageError
-from intent.features.encode import ORDER, encode
+from intent.features.encode import Limits, encode
 from intent.features.span import Span
 from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task
 from intent.samples.cells import decode_cell
 from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.orphans import MARKER, clean, writing_to
+from intent.samples.runs import ONE_PLACE, runs
 from jobs.build_samples import build_samples
 from tests.support.raw_logs import random_logs, write_logs
 
@@ -58,17 +59,17 @@ def test_every_row_is_accounted_for_and_shards_are_as_the_manifest_says(built, t
     assert rows == manifest.rows
 
 
-def test_the_spark_job_equals_the_library_on_the_same_records(built, tables, tmp_path):
+def test_the_spark_job_equals_the_library_on_the_same_rows(built, tables, tmp_path):
     root, manifest = built
     dictionaries = manifests.load_dictionaries(root, manifest)
     span = Span(*manifest.span)
-    parts = [
-        encode(n, pa.Table.from_pandas(f, preserve_index=False), dictionaries, span)
+    pieces = [
+        encode(n, pa.Table.from_pandas(f, preserve_index=False), dictionaries, Limits(span))
         for n, f in tables.items()
     ]
-    records = pa.concat_tables(parts).sort_by([(n, "ascending") for n in ORDER])
-    plan = BuildPlan(str(tmp_path), manifest.schema, span, 12, 1000, 3)
-    shards = run_task(records.to_batches(), plan).shards
+    found = [run for piece in pieces for run in runs([piece], ONE_PLACE)]
+    plan = BuildPlan(str(tmp_path), manifest.schema, span, SETTINGS, ONE_PLACE.buckets)
+    shards = run_task(found, plan).shards
     assert replace(manifest, shards=shards).content_hash() == manifest.content_hash()
 
 
@@ -122,14 +123,48 @@ def test_broken_rows_go_to_quarantine_with_their_reason(logs, tables, tmp_path, 
     assert open_samples(tmp_path / "s") == manifest
 
 
-def test_days_that_the_user_did_not_choose_are_dropped_and_counted(logs, tmp_path, built):
+def test_chosen_days_have_the_groups_that_they_have_in_the_whole(logs, tmp_path, built):
+    """Earlier days fill their windows and histories, later ones their labels."""
     two_days = {"first_day": date(2024, 10, 5), "last_day": date(2024, 10, 6)}
-    days = SETTINGS.model_copy(update=two_days)
-    manifest = build_samples(logs, tmp_path / "s", days)
-    assert manifest.days == ["2024-10-05"] and not manifest.quarantined
+    manifest = build_samples(logs, tmp_path / "s", SETTINGS.model_copy(update=two_days))
+    assert manifest.days == ["2024-10-05", "2024-10-06"] and not manifest.quarantined
+    assert manifest.content_hash() == built[1].only(manifest.days).content_hash()
+    assert manifest.content_hash() != built[1].only(built[1].days[:2]).content_hash()
+    first = {"first_day": date(2024, 10, 4), "last_day": date(2024, 10, 4)}
+    manifest = build_samples(logs, tmp_path / "t", SETTINGS.model_copy(update=first))
+    assert manifest.content_hash() == built[1].only(manifest.days).content_hash()
     for table in ("touch", "tap", "browse"):
-        gone = manifest.dropped[f"{table}/other_day"]
+        gone = manifest.dropped[f"{table}/later_day"]  # nothing after the next day is needed
         assert gone > 0 and gone + manifest.used[table] == manifest.rows_in[table]
+
+
+def test_a_day_is_added_and_built_again_without_the_others(logs, tmp_path, built):
+    root = tmp_path / "s"
+    dictionaries = built[0] / manifests.dictionaries_name(built[1].dictionary_hash)
+    first, second, third = (date.fromisoformat(d) for d in built[1].days)
+    two = SETTINGS.model_copy(update={"last_day": second})
+    build_samples(logs, root, two, frozen=dictionaries)
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("part-*")}
+    with pytest.raises(UsageError, match="built with samples.seed=3, not 4"):
+        other = SETTINGS.model_copy(update={"seed": 4})
+        build_samples(logs, root, other, add=f"{third}")
+    added = build_samples(logs, root, SETTINGS, add=f"{third}")
+    assert added.content_hash() == built[1].content_hash()
+    assert [b.days for b in added.builds] == [[f"{first}", f"{second}"], [f"{third}"]]
+    assert open_samples(root) == added
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items())  # nobody touched these
+    text = (root / manifests.NAME).read_bytes()
+    assert build_samples(logs, root, SETTINGS, add=f"{third}") == added
+    assert build_samples(logs, root, SETTINGS, add=f"{second}..{third}").hash() == added.hash()
+    assert (root / manifests.NAME).read_bytes() == text  # the same bytes
+    with pytest.raises(IntentError, match="no manifest.json"):
+        build_samples(logs, tmp_path / "nothing", SETTINGS, add=f"{third}")
+
+
+@pytest.mark.parametrize("setting", [{"late_after_minutes": 5}, {"out_of_order": "drop"}])
+def test_rules_about_receipt_need_to_know_it(logs, tmp_path, setting):
+    with pytest.raises(UsageError, match="table (touch|tap|browse) has no column 'received'"):
+        build_samples(logs, tmp_path / "s", SETTINGS.model_copy(update=setting))
 
 
 def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
@@ -141,25 +176,6 @@ def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
     (logs / "tap.csv").write_text("\n".join([*lines, "user-0,1728"]) + "\n")
     manifest = build_samples(logs, tmp_path / "s", SETTINGS)
     assert manifest.quarantined == {"browse/unparsable_row": 1, "tap/unparsable_row": 1}
-
-
-def test_spark_and_the_device_read_quoted_csv_alike(tmp_path, tables):
-    from cluster.spark import session
-    from cluster.spark_logs import read_table as read_by_spark
-    from intent.features.log_files import LogFile
-    from intent.features.log_readers import read_table
-    from intent.features.tables import BROWSE
-
-    path = tmp_path / "browse.csv"
-    odd = ['say "hi", you', "two\nlines", "C:\\home\\", "plain", ""]
-    rows = [[f"u{i}", str(i), "purchase", text] for i, text in enumerate(odd)]
-    frame = pd.DataFrame(rows, columns=["user_id", "timestamp", "type", "leaf_category"])
-    frame.to_csv(path, index=False)
-    files = [LogFile(str(path), path.stat().st_size)]
-    here = read_table(BROWSE, files).to_pandas().fillna("")
-    there = read_by_spark(session("test"), "browse", files).toPandas().fillna("")
-    assert here["leaf_category"].tolist() == odd == there["leaf_category"].tolist()
-    assert here["timestamp"].tolist() == there["timestamp"].tolist()
 
 
 def test_a_day_that_is_not_over_censors_the_cuts_that_need_its_rest(tmp_path, tables):
@@ -290,7 +306,7 @@ def test_what_a_killed_job_leaves_is_no_dataset_and_is_cleaned_up(tmp_path, logs
     assert not orphan.exists()
     assert manifest.content_hash() == built[1].content_hash()
     orphan.write_bytes(b"half")
-    assert clean(tmp_path / "s") == ["day=2024-10-04/part-0.parquet"]
+    assert clean(tmp_path / "s") == [str(orphan.relative_to(tmp_path / "s"))]
     assert open_samples(tmp_path / "s") == manifest
     assert (tmp_path / "s" / MARKER).exists()
 

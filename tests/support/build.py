@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from intent.config import SamplesConfig
-from intent.features.encode import ORDER, encode
+from intent.features.encode import Limits, encode
 from intent.features.span import Span
 from intent.features.vocabulary import Dictionaries
 from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task
+from intent.samples.runs import ONE_PLACE, RUN, Places, account_runs, accounts, runs
 from intent.schema import DAY_MS, PAPER
 from tests.support.raw_logs import START
 
@@ -29,35 +31,37 @@ DICTIONARIES = Dictionaries.from_counts(
 )
 
 
-def records(tables: dict, span: Span | None) -> pa.Table:
-    """Encoded and sorted records of all tables."""
-    parts = [
-        encode(name, pa.Table.from_pandas(frame, preserve_index=False), DICTIONARIES, span)
-        for name, frame in tables.items()
-    ]
-    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in ORDER])
+def runs_of(tables: dict, limits: Limits, places: Places = ONE_PLACE) -> list[pa.RecordBatch]:
+    """The runs of all tables, sorted as a shuffle would sort them."""
+    found = []
+    for name, frame in tables.items():
+        batch = pa.Table.from_pandas(frame, preserve_index=False)
+        piece = encode(name, batch, DICTIONARIES, limits)
+        found += [*account_runs(list(accounts(piece, batch)), places), *runs([piece], places)]
+    return pa.Table.from_batches(found, RUN).sort_by("bucket").to_batches(max_chunksize=3)
 
 
 def build_samples(
-    root: Path, tables: dict, days: int = 4, length: int = 16, per_day: int = 12, batch: int = 64,
-    row_group: int = 20, seed: int = 3,
+    root: Path, tables: dict, days: int = 4, length: int = 16, per_day: int = 12,
+    row_group: int = 20, seed: int = 3, buckets: int = 1, **settings,
 ):  # fmt: skip
     """Build a dataset at `root`; returns its manifest."""
     span = Span(START, START + days * DAY_MS)
     schema = replace(PAPER, length=length)
-    plan = BuildPlan(str(root), schema, span, per_day, row_group, seed)
-    sorted_records = records(tables, span)
-    result = run_task(sorted_records.to_batches(max_chunksize=batch), plan)
+    config = SamplesConfig(
+        length=length, cuts_per_day=per_day, seed=seed, groups_per_row_group=row_group, **settings
+    )
+    plan = BuildPlan(str(root), schema, span, config, buckets)
+    result = run_task(runs_of(tables, Limits(span), Places(buckets, np.zeros(1, np.int64))), plan)
     made = manifests.Build(
         days=sorted({s.day for s in result.shards}), span=(span.start, span.end),
         rows_in={n: len(f) for n, f in tables.items()}, used=dict(result.used),
         quarantined=dict(result.quarantined), dropped=dict(result.dropped),
-        counted={"censored_cuts": result.censored_cuts},
+        counted=dict(result.counted),
         quarantine_files=result.quarantine_files, source="test", code_version="test",
     )  # fmt: skip
     manifest = manifests.Manifest(
-        layout="tracks", schema=schema,
-        settings=SamplesConfig(seed=seed, cuts_per_day=per_day).of_groups(),
+        layout="tracks", schema=schema, settings=config.of_groups(),
         shards=sorted(result.shards, key=lambda s: s.path), builds=[made],
         dictionary_hash=DICTIONARIES.hash(),
     )  # fmt: skip

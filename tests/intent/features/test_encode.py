@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from intent.features.encode import encode, pack, unpack
+from intent.features.encode import Limits, encode, raw_json
 from intent.features.span import Span
 from intent.features.vocabulary import Dictionaries, Vocabulary
 from intent.schema import DAY_MS, PAPER
@@ -26,7 +26,7 @@ BROWSE_ROW = dict(user_id="u", timestamp=START + 5, type="browse", stay_ms=7.0)
 
 
 def reasons(table, rows, span=SPAN):
-    return encode(table, pa.Table.from_pylist(rows), DICTIONARIES, span)["reason"].to_pylist()
+    return encode(table, pa.Table.from_pylist(rows), DICTIONARIES, Limits(span)).reasons
 
 
 @pytest.mark.parametrize(
@@ -77,18 +77,23 @@ def test_without_a_span_a_time_still_must_fit_into_the_keys_of_users_and_times()
 
 
 def test_a_bad_row_is_kept_as_json():
-    raw = encode("touch", pa.Table.from_pylist([SWIPE_ROW | {"action": "dance"}]), DICTIONARIES)
-    assert json.loads(raw["raw"][0].as_py())["action"] == "dance"
+    rows = pa.Table.from_pylist([SWIPE_ROW, SWIPE_ROW | {"action": "dance"}])
+    (text,) = raw_json(rows, np.array([1]))
+    assert json.loads(text)["action"] == "dance"
+    (long,) = raw_json(pa.Table.from_pylist([{"user_id": "x" * 10**6}]), np.array([0]))
+    assert len(long) < 20_000 and "1,000,015 characters" in long
 
 
 def test_text_columns_give_the_same_ids_as_typed_ones():
     for name, frame in random_logs().items():
-        typed = encode(name, pa.Table.from_pandas(frame), DICTIONARIES, SPAN)
+        typed = encode(name, pa.Table.from_pandas(frame), DICTIONARIES, Limits(SPAN))
         words = frame.map(lambda v: None if v is None or v != v else str(v))
         text = pa.Table.from_pandas(words.astype(object), preserve_index=False)
-        as_text = encode(name, text, DICTIONARIES, SPAN)
-        for column in ("user_id", "timestamp", "ids", "reason"):
-            assert typed[column].equals(as_text[column]), (name, column)
+        as_text = encode(name, text, DICTIONARIES, Limits(SPAN))
+        for column in ("time", "ids", "tie", "fault"):
+            assert (getattr(typed, column) == getattr(as_text, column)).all(), (name, column)
+        users = [w.names.take(pa.array(w.codes)) for w in (typed.user, as_text.user)]
+        assert users[0].equals(users[1])
 
 
 def test_parquet_timestamps_of_any_unit_are_taken():
@@ -96,24 +101,33 @@ def test_parquet_timestamps_of_any_unit_are_taken():
     for unit in ("s", "ms", "us", "ns"):
         column = pa.array(time).cast(pa.timestamp(unit), safe=False)
         table = pa.table({"user_id": ["u"], "timestamp": column, "type": ["browse"]})
-        got = encode("browse", table, DICTIONARIES, SPAN)["timestamp"][0].as_py()
+        got = encode("browse", table, DICTIONARIES, Limits(SPAN)).time[0]
         assert got == (START + 5 if unit != "s" else START)
 
 
 def test_row_hash_tells_rows_apart_and_repeats():
     rows = [BROWSE_ROW, BROWSE_ROW | {"stay_ms": 8.0}, BROWSE_ROW]
     table = pa.Table.from_pylist(rows)
-    hashes = encode("browse", table, DICTIONARIES)["row_hash"].to_pylist()
-    alone = encode("browse", table.slice(1), DICTIONARIES)["row_hash"].to_pylist()
+    hashes = encode("browse", table, DICTIONARIES).tie.tolist()
+    alone = encode("browse", table.slice(1), DICTIONARIES).tie.tolist()
     assert hashes[0] == hashes[2] != hashes[1]
     assert alone == hashes[1:]  # a row's hash does not depend on its neighbours
 
 
-def test_pack_and_unpack_are_inverse_also_on_slices():
-    matrix = np.arange(60, dtype="<u2").reshape(20, 3)
-    column = pack(matrix)
-    assert (unpack(column, matrix.dtype, 3) == matrix).all()
-    assert (unpack(column.slice(7, 5), matrix.dtype, 3) == matrix[7:12]).all()
+def test_rows_that_are_late_or_of_later_days_are_not_wanted_but_broken_ones_stay_broken():
+    late = BROWSE_ROW | {"received": START + 5 + 61_000}
+    rows = [BROWSE_ROW, late, late | {"type": "steal"}, BROWSE_ROW | {"timestamp": START + 9}]
+    limits = Limits(SPAN, until=START + 9, late_ms=60_000)
+    found = encode("browse", pa.Table.from_pylist(rows), DICTIONARIES, limits)
+    assert found.reasons == [None, None, "unknown_action", "later_day"]  # the first row has none
+    table = pa.Table.from_pylist([r | {"received": r.get("received")} for r in rows[1:]])
+    found = encode("browse", table, DICTIONARIES, limits)
+    assert found.reasons == ["late", "unknown_action", "later_day"]
+    assert found.delay.tolist() == [61_000, 61_000, 0]
+
+
+def test_a_user_of_enormous_name_is_no_user():
+    assert reasons("browse", [BROWSE_ROW | {"user_id": "x" * 2_000}]) == ["long_user"]
 
 
 def test_vocabulary_is_by_frequency_then_name_and_unknown_is_1():

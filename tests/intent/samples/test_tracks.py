@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from intent.features.history import TIME_BITS, key
-from intent.features.span import Span
 from intent.samples import cuts as cutting
-from intent.samples.build import BuildPlan, run_task, whole_users
 from intent.samples.feed import TrackFeed, open_samples
 from intent.schema import DAY_MS, PAPER
-from tests.support.build import NAMES, build_samples, records
+from tests.support.build import NAMES, build_samples
 from tests.support.raw_logs import START, naive_group, random_logs
 
 LENGTH = 16
@@ -99,10 +96,10 @@ def test_nothing_after_the_cut_is_in_a_group(tmp_path, logs):
         assert all((past[k][name] == full[k][name]).all() for name in past[k])
 
 
-def test_the_content_does_not_depend_on_batches_or_row_groups(tmp_path, logs, samples):
-    for i, (batch, row_group) in enumerate([(7, 5), (10_000, 10_000)]):
+def test_the_content_does_not_depend_on_buckets_or_row_groups(tmp_path, logs, samples):
+    for i, (buckets, row_group) in enumerate([(3, 5), (1000, 10_000)]):
         other = build_samples(
-            tmp_path / str(i), logs, length=LENGTH, batch=batch, row_group=row_group
+            tmp_path / str(i), logs, length=LENGTH, buckets=buckets, row_group=row_group
         )
         assert other.content_hash() == samples[1].content_hash()
     changed = build_samples(tmp_path / "c", logs, length=LENGTH, seed=4)
@@ -145,26 +142,18 @@ def test_cuts_are_keyed_by_user_and_day_and_censored_at_the_end_of_observation()
     assert ((kept & (2**TIME_BITS - 1)) + DAY_MS < end).all()
 
 
-def test_whole_users_never_splits_a_user(logs):
-    table = records(logs, Span(START, START + 4 * DAY_MS))
-    chunks = list(whole_users(table.to_batches(max_chunksize=11), chunk_rows=50))
-    assert len(chunks) > 2
-    assert pa.concat_tables(chunks).equals(table)
-    ends = [(c["user_id"][0].as_py(), c["user_id"][-1].as_py()) for c in chunks]
-    assert all(a[1] != b[0] for a, b in zip(ends, ends[1:], strict=False))
-
-
-def test_a_failing_task_leaves_no_file(tmp_path, logs):
-    table = records(logs, Span(START, START + 4 * DAY_MS))
-
-    def batches():
-        yield from table.slice(0, table.num_rows // 2).to_batches()
-        raise OSError(28, "No space left on device")
-
-    plan = BuildPlan(str(tmp_path), PAPER, Span(START, START + 4 * DAY_MS), 5, 10, 0)
-    with pytest.raises(OSError, match="No space"):
-        run_task(batches(), plan)
-    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+def test_the_lowest_lots_are_found_without_sorting_all(monkeypatch):
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 400, 60)
+    group = np.repeat(np.arange(60), sizes)
+    lot = rng.integers(0, 2**64, len(group), dtype=np.uint64)
+    lot[group == 7] |= np.uint64(2**63)  # a group whose lots are all high
+    for most in (1, 5, 30, 500):
+        by_sorting = [
+            np.flatnonzero(group == g)[np.argsort(lot[group == g])[:most]] for g in range(60)
+        ]
+        found = cutting._lowest(lot, group, sizes, most)
+        assert sorted(found) == sorted(np.concatenate(by_sorting))
 
 
 def test_open_samples_names_the_shard_that_is_not_as_written(tmp_path, logs):
@@ -175,7 +164,7 @@ def test_open_samples_names_the_shard_that_is_not_as_written(tmp_path, logs):
     shard = tmp_path / manifest.shards[0].path
     whole = shard.read_bytes()
     for damaged, message in (
-        (whole[:-9], "truncated"),
+        (whole[:-9], "the manifest says"),
         (whole[:40] + bytes([whole[40] ^ 1]) + whole[41:], "altered"),
         (None, "missing"),
     ):

@@ -1,0 +1,93 @@
+"""Which days get groups, and how a build of some days joins the dataset that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from intent.config import SamplesConfig
+from intent.errors import UsageError
+from intent.features.span import Span
+from intent.samples.manifest import Build, Manifest
+from intent.samples.store import day_name
+from intent.schema import DAY_MS
+
+
+def start_of(day: date) -> int:
+    """First millisecond of a day, UTC."""
+    return (day - date(1970, 1, 1)).days * DAY_MS
+
+
+def chosen_days(span: Span, settings: SamplesConfig) -> Span:
+    """The days that get groups, [start, end) in epoch ms: whole days within the observed ones.
+
+    Raises UsageError where the logs have none of the days that were asked for.
+    """
+    first, last = settings.first_day, settings.last_day
+    if first and last and first > last:
+        raise UsageError(f"samples.first_day {first} is after samples.last_day {last}")
+    seen = Span(span.start // DAY_MS * DAY_MS, -(-span.end // DAY_MS) * DAY_MS)
+    days = Span(
+        max(seen.start, start_of(first)) if first else seen.start,
+        min(seen.end, start_of(last) + DAY_MS) if last else seen.end,
+    )
+    if days.start >= days.end:
+        raise UsageError(
+            f"the logs are of {day_name(seen.start)} to {day_name(seen.end - DAY_MS)}, and groups "
+            f"were asked for from {first or 'the first day'} to {last or 'the last day'}"
+        )
+    return days
+
+
+def names_of(days: Span) -> list[str]:
+    """The days as YYYY-MM-DD."""
+    return [day_name(start) for start in range(days.start, days.end, DAY_MS)]
+
+
+def parse_days(text: str) -> tuple[date, date]:
+    """First and last day of "2026-01-19" or "2026-01-18..2026-01-19"."""
+    first, _, last = text.partition("..")
+    try:
+        return date.fromisoformat(first), date.fromisoformat(last or first)
+    except ValueError:
+        raise UsageError(
+            f"--add takes a day or two, 2026-01-19 or 2026-01-18..2026-01-19; got {text!r}"
+        ) from None
+
+
+def check_joins(old: Manifest, settings: SamplesConfig, root: str) -> None:
+    """UsageError where days built with these settings would not fit to the dataset at `root`."""
+    if old.layout != "tracks":
+        raise UsageError(f"{root} has the layout {old.layout!r}; days are added to tracks only")
+    wanted = {**settings.of_groups(), "length": settings.length}
+    there = {**old.settings, "length": old.schema.length}
+    for name in sorted(wanted.keys() | there.keys()):
+        if wanted.get(name) != there.get(name):
+            raise UsageError(
+                f"{root} was built with samples.{name}={there.get(name)}, not "
+                f"{wanted.get(name)}; added days must be built alike: give the same settings"
+            )
+
+
+def join(old: Manifest, new: Manifest, days: list[str]) -> Manifest:
+    """The dataset `old` with `days` as `new` has them, whether `old` has them or not.
+
+    Building days again from the same logs changes nothing, not even the account of the builds.
+    """
+    if old.schema.hash() != new.schema.hash():
+        raise UsageError(
+            f"the dataset has {', '.join(old.schema.sources)}, these logs "
+            f"{', '.join(new.schema.sources)}: give the same tables"
+        )
+    chosen = set(days)
+    kept = [s for s in old.shards if s.day not in chosen]
+    if sorted(s.sha256 for s in old.shards) == sorted(s.sha256 for s in (*kept, *new.shards)):
+        return old
+    builds: list[Build] = []
+    for build in old.builds:
+        left = [day for day in build.days if day not in chosen]
+        if left:
+            builds.append(replace(build, days=left))
+    builds = sorted([*builds, *new.builds], key=lambda b: b.days)
+    shards = sorted([*kept, *new.shards], key=lambda s: s.path)
+    return replace(old, shards=shards, builds=builds)
