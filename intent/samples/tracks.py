@@ -19,6 +19,7 @@ from intent.samples import cuts as cutting
 from intent.samples.cleaning import keep_negatives
 from intent.samples.life import BuildCounts, Life, history_ids, read_life
 from intent.samples.records import Records
+from intent.samples.trim import trim
 from intent.schema import DAY_MS, Schema
 
 
@@ -29,7 +30,7 @@ class TrackRow:
     Attributes:
         user_id: the user.
         day: first millisecond of the day.
-        ids: view -> [actions, features]: what the windows of the day's cuts need, oldest first.
+        ids: view -> [actions, features]: what the windows of the day's cuts see, oldest first.
         times: view -> [actions] epoch ms.
         cut_time: [cuts] epoch ms, ascending.
         cut_end: [cuts, views] number of actions of the track at or before the cut.
@@ -103,7 +104,7 @@ def build_tracks(
             v.name: slice(start[row, i], max(start[row, i], ends[high - 1, i]))
             for i, v in enumerate(schema.views)
         }
-        yield TrackRow(
+        row_of_day = TrackRow(
             user_id=names[user[low]],
             day=int(day[low]) * DAY_MS,
             ids={name: life.ids[name][part] for name, part in parts.items()},
@@ -114,6 +115,7 @@ def build_tracks(
             history=history[low:high],
             profile=life.profile[user[low]],
         )
+        yield trim(row_of_day, schema.length)
 
 
 def _begins(life: Life, cuts: np.ndarray, moments: np.ndarray, schema: Schema) -> np.ndarray:

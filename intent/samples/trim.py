@@ -21,15 +21,17 @@ def trim(row: TrackRow, length: int) -> TrackRow:
 
     Returns `row` itself where every action is seen.
     """
-    ids, times, ends = dict(row.ids), dict(row.times), row.cut_end.astype(np.int64)
+    ends = row.cut_end.astype(np.int64)
+    total = [len(times) for times in row.times.values()]
+    between = np.diff(ends, axis=0, prepend=0)  # actions between a cut and the one before it
+    if (between <= length).all() and (ends[-1] == total).all():
+        return row
+    ids, times = dict(row.ids), dict(row.times)
     for column, name in enumerate(row.ids):
         end = ends[:, column]
-        shown = seen(np.maximum(end - length, 0), end, len(row.times[name]))
-        if not shown.all():
-            ids[name], times[name] = ids[name][shown], times[name][shown]
-            ends[:, column] = np.r_[0, np.cumsum(shown)][end]
-    if all(len(times[name]) == len(row.times[name]) for name in times):
-        return row
+        shown = seen(np.maximum(end - length, 0), end, total[column])
+        ids[name], times[name] = ids[name][shown], times[name][shown]
+        ends[:, column] = np.r_[0, np.cumsum(shown)][end]
     return replace(row, ids=ids, times=times, cut_end=ends.astype(row.cut_end.dtype))
 
 
