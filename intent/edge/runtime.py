@@ -91,6 +91,7 @@ class Bundle:
         schema: of the data that the model was trained on.
         dictionaries: of the vocabulary features, as they stand in dictionaries.json.
         model: the model's configuration.
+        session_gap_ms: pause that ended a session in the samples that it learnt from, or None.
         tasks: names of the scores.
         sources: what the model takes, a part of the schema's sources and, for early fusion,
             "fusion".
@@ -101,6 +102,7 @@ class Bundle:
     schema: Schema
     dictionaries: dict
     model: dict
+    session_gap_ms: int | None
     tasks: tuple[str, ...]
     sources: tuple[str, ...]
     quantization: str
@@ -135,6 +137,7 @@ class Bundle:
             schema=schema,
             dictionaries=json.loads(files[DICTIONARIES]),
             model=about["model"],
+            session_gap_ms=_milliseconds(about.get("samples", {}).get("session_gap_minutes")),
             tasks=tuple(about["tasks"]),
             sources=tuple(about["inputs"]),
             quantization=about["quantization"],
@@ -167,6 +170,10 @@ class Bundle:
                     f"{name}.{feature.name}: id {found}, expected 0 to {feature.rows - 1}; "
                     "encode the logs with this bundle's dictionaries"
                 )
+
+
+def _milliseconds(minutes: float | None) -> int | None:
+    return None if minutes is None else round(minutes * 60_000)
 
 
 def _read(path: Path) -> bytes:

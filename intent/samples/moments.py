@@ -18,6 +18,7 @@ from intent.features.history import TIME_BITS, key
 from intent.features.span import Span, observed_span
 from intent.features.tables import EVENT_TABLES
 from intent.features.vocabulary import Dictionaries
+from intent.samples.cleaning import session_of, session_starts
 from intent.samples.life import BuildCounts, Life, history_ids, read_life
 from intent.samples.records import unpack
 from intent.samples.runs import ONE_PLACE, RUN, runs
@@ -67,20 +68,31 @@ def life_of(
     return read_life(records, schema, span, BuildCounts()), +reasons
 
 
-def groups_at(life: Life, users: np.ndarray, times: np.ndarray, schema: Schema) -> Unit:
+def groups_at(
+    life: Life,
+    users: np.ndarray,
+    times: np.ndarray,
+    schema: Schema,
+    session_gap_ms: int | None = None,
+) -> Unit:
     """The groups of users at moments, as a unit whose `inputs` gives the model's arrays.
 
     Args:
         users: [n] codes into `life.users`.
         times: [n] epoch ms.
+        session_gap_ms: where the samples have it, windows reach back to the start of the session
+            that the moment lies in, or that came last before it.
     """
     at = key(users, times)
+    begin = at >> TIME_BITS << TIME_BITS
+    if session_gap_ms is not None:
+        begin = session_of(at, session_starts(life.moments(), session_gap_ms))
     names = [v.name for v in schema.views]
     return Unit(
         schema=schema,
         ids=life.ids,
         times={n: life.keys[n] & ((1 << TIME_BITS) - 1) for n in names},
-        low={n: np.searchsorted(life.keys[n], at >> TIME_BITS << TIME_BITS) for n in names},
+        low={n: np.searchsorted(life.keys[n], begin) for n in names},
         end={n: np.searchsorted(life.keys[n], at, "right") for n in names},
         at=np.asarray(times, np.int64),
         labels=np.zeros((len(at), len(schema.tasks)), np.uint8),

@@ -118,10 +118,11 @@ def test_early_fusion_of_the_paper_s_gru_exports_too(tmp_path):
 
 
 def test_the_device_puts_right_what_undersampling_did(model, exported, tmp_path):
-    folder, samples = tmp_path / "device", {"negative_rate": 0.05, "seed": 3}
+    folder, samples = tmp_path / "device", {"negative_rate": 0.05, "session_gap_minutes": 0.5}
     summary = export.export_model(model, SCHEMA, CONFIG, NAMES, folder, "none", samples)
     assert json.loads((folder / "bundle.json").read_text())["samples"] == samples
-    assert json.loads((exported[0] / "bundle.json").read_text())["samples"] == {}
+    assert Bundle.load(folder).session_gap_ms == 30_000
+    assert Bundle.load(exported[0]).session_gap_ms is None
     inputs = random_groups(SCHEMA, 12, seed=5)
     raw = probabilities(model, inputs)
     expected = recalibrate(raw, SCHEMA.tasks, 0.05)

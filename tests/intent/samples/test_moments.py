@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from intent.features.history import TIME_BITS, TIME_MASK
 from intent.samples.feed import TrackFeed
 from intent.samples.moments import groups_at, life_of, seen_by
 from intent.schema import DAY_MS, PAPER
@@ -65,3 +66,29 @@ def test_users_are_seen_from_their_first_action_on():
     life, _ = life_of(raw, PAPER, DICTIONARIES)
     assert seen_by(life, START - 1).tolist() == []
     assert seen_by(life, START + 10**12).tolist() == [0, 1, 2]
+
+
+def test_windows_reach_back_to_the_start_of_the_session_and_no_further():
+    logs = random_logs(users=3, per_day=60)
+    raw = {n: pa.Table.from_pandas(f, preserve_index=False) for n, f in logs.items()}
+    life, _ = life_of(raw, PAPER, DICTIONARIES)
+    rng, gap = np.random.default_rng(0), 20 * 60_000
+    users, times = rng.integers(0, 3, 200), START + rng.integers(0, 4 * DAY_MS, 200)
+    whole = groups_at(life, users, times, PAPER)
+    unit = groups_at(life, users, times, PAPER, session_gap_ms=gap)
+    shorter = 0
+    for i, (user, at) in enumerate(zip(users, times, strict=True)):
+        own = {n: k[k >> TIME_BITS == user] & TIME_MASK for n, k in life.keys.items()}
+        begin = at + 1
+        for time in sorted(np.concatenate(list(own.values())).tolist(), reverse=True):
+            if time <= at:
+                if begin <= at and begin - time > gap:
+                    break
+                begin = time
+        for name, theirs in own.items():
+            seen = unit.end[name][i] - unit.low[name][i]
+            assert seen == ((theirs >= begin) & (theirs <= at)).sum()
+            assert unit.end[name][i] == whole.end[name][i]
+            shorter += seen < whole.end[name][i] - whole.low[name][i]
+    assert shorter > 200  # of 600 windows: the rule does something here
+    assert (unit.history == whole.history).all()
