@@ -15,10 +15,9 @@ import pyarrow.parquet as pq
 
 from intent import storage
 from intent.samples import groups, regroup
-from intent.samples.layout import cells
 from intent.samples.manifest import Manifest, Shard
 from intent.samples.rowgroups import read_row_groups
-from intent.samples.store import day_name, row_digest
+from intent.samples.rows import content
 from intent.samples.tracks import TrackRow
 from intent.samples.units import Unit, needed_columns, read_unit
 from intent.schema import DAY_MS, Schema
@@ -94,7 +93,7 @@ def read_parts(
         if tally is not None:
             tally.rows += table.num_rows
             tally.row_groups.append(unit.groups)
-            tally.content += sum(_digest(row, schema) for row in rows_of(part))
+            tally.content += content(table, shard.day)
         yield part
 
 
@@ -155,10 +154,6 @@ def part_of(rows: list[TrackRow], schema: Schema) -> Part:
         users=np.repeat(users, cuts),
     )
     return Part(users, cuts, unit)
-
-
-def _digest(row: TrackRow, schema: Schema) -> int:
-    return row_digest(row.user_id, day_name(row.day), cells(row, schema))
 
 
 def _counted(table: pa.Table, schema: Schema, tally: Tally | None) -> regroup.Groups:

@@ -7,7 +7,6 @@ at any moment do no harm.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import pickle
@@ -20,12 +19,15 @@ import pyarrow.parquet as pq
 from intent import storage
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
-from intent.samples.layout import arrow_schema, cells
+from intent.samples.layout import arrow_schema
 from intent.samples.manifest import Shard
+from intent.samples.rows import Rows, content, encode_rows
 from intent.samples.tracks import TrackRow
 from intent.schema import DAY_MS, Schema
 
 COMPRESSION = "zstd"
+LEVEL = 1  # higher ones cost two to six times the CPU and find no less: features stand alone
+MOST_BYTES = 128 << 20  # of rows that wait to be written, all days of a task together
 
 
 def day_name(day_ms: int) -> str:
@@ -36,16 +38,6 @@ def day_name(day_ms: int) -> str:
 def shard_path(day: str, checksum: str) -> str:
     """Where below a dataset the shard of a day with these bytes is."""
     return f"day={day}/part-{checksum[:16]}.parquet"
-
-
-def row_digest(user_id: str, day: str, values: dict[str, bytes]) -> int:
-    """A row's part of the content hash, from its cells (`layout.cells`), below 2**128."""
-    digest = hashlib.blake2b(user_id.encode(), digest_size=16)
-    digest.update(day.encode())
-    for name, cell in values.items():
-        digest.update(name.encode())
-        digest.update(cell)
-    return int.from_bytes(digest.digest(), "big")
 
 
 class ShardWriter:
@@ -60,35 +52,48 @@ class ShardWriter:
         self.limit = groups_per_row_group
         self.temporary = storage.scratch(storage.join(root, f"day={self.day}"))
         self.writer = pq.ParquetWriter(
-            self.temporary, arrow_schema(schema), compression=COMPRESSION, use_dictionary=False
+            self.temporary,
+            arrow_schema(schema),
+            compression=COMPRESSION,
+            compression_level=LEVEL,
+            use_dictionary=False,
+            write_statistics=False,
         )
-        self.pending: list[dict] = []
-        self.pending_groups = 0
+        self.pending: list[Rows] = []
+        self.pending_groups = self.pending_bytes = 0
         self.rows = 0
         self.row_groups: list[int] = []
         self.positives = np.zeros(len(schema.tasks), np.int64)
         self.content = 0
 
     def add(self, row: TrackRow) -> None:
-        """Append a row; rows come ordered by user."""
-        values = cells(row, self.schema)
-        self.content = (self.content + row_digest(row.user_id, self.day, values)) % 2**128
-        self.pending.append({"user_id": row.user_id, "groups": len(row.cut_time), **values})
-        self.pending_groups += len(row.cut_time)
-        self.positives += row.labels.sum(axis=0, dtype=np.int64)
-        self.rows += 1
-        if self.pending_groups >= self.limit:
-            self._flush()
+        """Append a row; rows come ordered by user. Its arrays are copied."""
+        self.add_chunk(Rows.of([row], self.schema))
 
-    def _flush(self) -> None:
-        if self.pending:
-            self.writer.write_table(pa.Table.from_pylist(self.pending, arrow_schema(self.schema)))
-            self.row_groups.append(self.pending_groups)
-            self.pending, self.pending_groups = [], 0
+    def add_chunk(self, rows: Rows) -> None:
+        """Append rows, ordered by user; their arrays are kept, so they must not be views."""
+        self.pending.append(rows)
+        self.pending_groups += len(rows.cut_time)
+        self.pending_bytes += rows.nbytes
+        self.rows += len(rows.users)
+        if self.pending_groups >= self.limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held as a row group."""
+        if not self.pending:
+            return
+        rows = Rows.concat(self.pending)
+        table = encode_rows(rows, self.schema)
+        self.content = (self.content + content(table, self.day)) % 2**128
+        self.positives += rows.labels.sum(axis=0, dtype=np.int64)
+        self.writer.write_table(table)
+        self.row_groups.append(self.pending_groups)
+        self.pending, self.pending_groups, self.pending_bytes = [], 0, 0
 
     def close(self) -> Shard:
         """Finish the file and give it the name of its content."""
-        self._flush()
+        self.flush()
         self.writer.close()
         checksum, size = storage.sha256(self.temporary), self.temporary.stat().st_size
         path = shard_path(self.day, checksum)
@@ -118,19 +123,34 @@ class ShardWriter:
 
 
 def write_shards(
-    root: str, rows: Iterator[TrackRow], schema: Schema, groups_per_row_group: int
+    root: str,
+    rows: Iterator[TrackRow],
+    schema: Schema,
+    groups_per_row_group: int,
+    most_bytes: int = MOST_BYTES,
 ) -> list[Shard]:
     """Write track rows to one shard a day at `root`, a path or a URL.
+
+    Rows of all days together hold at most about `most_bytes` before they are written; where that
+    is not enough for `groups_per_row_group` groups of every day, row groups are smaller.
 
     On an error no unfinished file stays. A finished one may: another attempt at the same work may
     have written the very same, and needs it.
     """
     writers: dict[int, ShardWriter] = {}
+    held = 0
     try:
         for row in rows:
             if row.day not in writers:
                 writers[row.day] = ShardWriter(root, row.day, schema, groups_per_row_group)
-            writers[row.day].add(row)
+            writer = writers[row.day]
+            held -= writer.pending_bytes
+            writer.add(row)
+            held += writer.pending_bytes
+            if held > most_bytes:
+                fullest = max(writers.values(), key=lambda w: w.pending_bytes)
+                held -= fullest.pending_bytes
+                fullest.flush()
         return [writers[day].close() for day in sorted(writers)]
     except BaseException:
         for writer in writers.values():

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from intent.errors import IntentError
-from intent.samples.cells import decode_cell
 from intent.samples.fusion import fusion_order
-from intent.samples.layout import columns
+from intent.samples.layout import needed_columns as needed_columns
+from intent.samples.rows import Rows, decode_rows
 from intent.samples.windows import view_window, window_times
 from intent.schema import Schema
 
@@ -77,53 +76,30 @@ class Unit:
         return fusion_order(times, counts, length)
 
 
-def needed_columns(schema: Schema) -> list[str]:
-    """Columns of a shard that groups with the sources of `schema` are made of."""
-    return ["user_id", "groups", *columns(schema)]
-
-
 def read_unit(table: pa.Table, stored: Schema, schema: Schema) -> Unit:
     """Decode one row group.
 
     Args:
-        table: its columns.
+        table: its columns, see `layout.needed_columns`.
         stored: the schema of the dataset.
         schema: what is wanted of it: some of its sources and tasks.
     """
-    data = {name: table[name].combine_chunks() for name in table.column_names}
+    return unit_of(decode_rows(table, stored, schema), schema)
 
-    def cells(name: str) -> list[np.ndarray]:
-        return [decode_cell(c.as_buffer()) for c in data[name]]
 
-    at, cut_end = cells("cut_time"), cells("cut_end")
-    groups = np.array([len(t) for t in at], np.int64)
-    if groups.tolist() != data["groups"].to_pylist():
-        raise IntentError("a row says another number of groups than it has; the shard is damaged")
-    row = np.repeat(np.arange(len(groups)), groups)
-    ends = np.concatenate(cut_end).astype(np.int64)
-    stored_views = [v.name for v in stored.views]
-    ids, times, low, end = {}, {}, {}, {}
-    for view in schema.views:
-        tracks = cells(f"{view.name}_ids")
-        lengths = np.array([len(t) for t in tracks], np.int64)
-        starts = (np.cumsum(lengths) - lengths)[row]
-        ids[view.name] = np.concatenate(tracks)
-        times[view.name] = np.concatenate(cells(f"{view.name}_times"))
-        low[view.name] = starts
-        end[view.name] = starts + ends[:, stored_views.index(view.name)]
-    tasks = [stored.tasks.index(t) for t in schema.tasks]
-    profile = None
-    if schema.profile:
-        profile = np.stack(cells("profile"))[row]
+def unit_of(rows: Rows, schema: Schema) -> Unit:
+    """The groups of some rows."""
+    own = np.repeat(np.arange(len(rows.users)), rows.cuts)
+    low = {n: (np.cumsum(a) - a)[own] for n, a in rows.actions.items()}
     return Unit(
         schema=schema,
-        ids=ids,
-        times=times,
+        ids=rows.ids,
+        times=rows.times,
         low=low,
-        end=end,
-        at=np.concatenate(at),
-        labels=np.concatenate(cells("labels"))[:, tasks],
-        history=np.concatenate(cells("history")) if schema.history else None,
-        profile=profile,
-        users=data["user_id"].to_numpy(zero_copy_only=False)[row],
+        end={v.name: low[v.name] + rows.cut_end[:, i] for i, v in enumerate(schema.views)},
+        at=rows.cut_time,
+        labels=rows.labels,
+        history=rows.history if schema.history else None,
+        profile=rows.profile[own] if schema.profile else None,
+        users=rows.users[own],
     )
