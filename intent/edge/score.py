@@ -14,8 +14,8 @@ from intent.features.log_readers import read_table
 from intent.features.tables import EVENT_TABLES, TABLES
 from intent.features.vocabulary import Dictionaries
 from intent.progress import progress
-from intent.samples.moments import groups_at, life_of, seen_by
 from intent.samples.life import Life
+from intent.samples.moments import groups_at, life_of, seen_by
 
 CHUNK = 64  # groups made ready at a time
 
