@@ -1,11 +1,10 @@
 """Rows of JSON Lines logs: one object a line.
 
-Arrow parses a block of lines at once. It refuses a block for one odd line, and says not which; so
-a refused block is halved until few lines are left, and these are read by Python, one by one. There
-a line that is no JSON object becomes a broken row, and every value comes out as text. A column may
-thus be numbers in one batch and text in the next: `text`, `number` and `time_ms` of
-`intent.features.tables` give the same for both, so what a row is worth does not depend on where a
-file was cut, nor on the lines around it.
+Arrow parses a block of lines at once, and refuses it for one odd line. The odd ones are found and
+read by Python, one by one. There a line that is no JSON object becomes a broken row, and every
+value comes out as text. A column may thus be numbers in one batch and text in the next: `text`,
+`number` and `time_ms` of `intent.features.tables` give the same for both, so what a row is worth
+does not depend on where a file was cut, nor on the lines around it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from types import NoneType
 
 import pyarrow as pa
 import pyarrow.json
@@ -26,8 +26,11 @@ from intent.features.tables import NUMBERS, TIMES
 
 BLOCK = 8 << 20  # bytes that are parsed at a time
 LONGEST = 256 << 20  # bytes of a line, beyond which it is taken for a file of another kind
-FEW = 64  # lines for which Arrow is not tried again
+FEW = 32  # lines, for which it does not pay to call Arrow
+STEP = 1024  # lines, at least, that Arrow is given
+LEARNED = 20  # lines that tell how columns are written
 HEAD_LINES = 100  # of each file, in which the identifying columns must turn up
+_ROW = re.compile(r"in row (\d+)$")
 # Literals that Arrow takes for numbers and that are no JSON even by Python's generous rules
 _ODD = re.compile(rb"-NaN|[:\[,]\s*-?Inf(?!inity)")
 
@@ -40,7 +43,7 @@ def columns(path: str) -> list[str] | None:
         for block in line_blocks(file, 0, sys.maxsize, 1 << 16):
             for line in _lines(block)[: HEAD_LINES - seen]:
                 seen += 1
-                keys.update(dict.fromkeys(_object(line) or ()))
+                keys.update(dict.fromkeys(_object(line.decode("utf-8", "replace")) or ()))
             if seen >= HEAD_LINES:
                 break
     return list(keys) if seen else None
@@ -110,19 +113,12 @@ def _to_line_end(file: pa.NativeFile, start: int, end: int, size: int) -> Iterat
         start += len(data)
 
 
-class _Integer(str):
-    """An integer as it is written."""
+def _integer(literal: str) -> str:
+    return "0" if literal == "-0" else literal
 
 
-class _Decimal(str):
-    """Any other number as it is written."""
-
-
-def _integer(literal: str) -> _Integer:
-    return _Integer("0" if literal == "-0" else literal)
-
-
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_Decimal, parse_constant=_Decimal)
+# Numbers as they are written: nothing is rounded, and none is too large
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=str, parse_constant=str)
 
 
 class _Parser:
@@ -133,44 +129,70 @@ class _Parser:
         self.types: dict[str, pa.DataType | None] = {}  # None: only Python gives its values as text
 
     def batches(self, block: bytes) -> Iterator[pa.RecordBatch]:
-        """The rows of whole lines, in their order."""
+        """The rows of whole lines; those that Arrow refuses come last."""
         if not block.isascii():
             block = block.decode("utf-8", "replace").encode()
         block = block.removesuffix(b"\n")
-        self._learn(map(_object, block.split(b"\n", 20)[:20]), again=False)
-        batch = self._by_arrow(block, block.count(b"\n") + 1)
-        if batch is not None:
-            yield batch
-        else:
-            yield from self._halved(_lines(block))
-
-    def _halved(self, lines: list[bytes]) -> Iterator[pa.RecordBatch]:
-        if len(lines) <= FEW:
-            if lines:
-                yield self._by_python(lines)
-            return
-        batch = self._by_arrow(b"\n".join(lines), len(lines))
+        self._learn(block.split(b"\n", LEARNED)[:LEARNED], again=False)
+        batch, _ = self._by_arrow(block, block.count(b"\n") + 1)
         if batch is not None:
             yield batch
             return
-        half = len(lines) // 2
-        yield from self._halved(lines[:half])
-        yield from self._halved(lines[half:])
+        lines = _lines(block)
+        good, odd = self._sifted([x for x in lines if x.startswith(b"{") and x.endswith(b"}")])
+        odd += [x for x in lines if not (x.startswith(b"{") and x.endswith(b"}"))]
+        if good:
+            yield pa.Table.from_batches(good).combine_chunks().to_batches()[0]
+        if odd:
+            yield self._by_python(odd)
+        if len(odd) > len(lines) // 2:  # perhaps a column is written otherwise from here on
+            self._learn(odd[-LEARNED:], again=True)
 
-    def _by_arrow(self, block: bytes, lines: int) -> pa.RecordBatch | None:
-        """All lines at once; None where Arrow cannot be left to it."""
+    def _sifted(self, lines: list[bytes]) -> tuple[list[pa.RecordBatch], list[bytes]]:
+        """Batches of the lines that Arrow takes, and the lines that it does not.
+
+        Where Arrow says which line it stumbled over, the ones before are parsed again without it
+        and the search goes on behind it: two passes, however many odd lines there are. Where they
+        stand close together that would be slow, so then a growing number goes to Python unseen.
+        """
+        good: list[pa.RecordBatch] = []
+        odd: list[bytes] = []
+        at, step, unseen = 0, len(lines), FEW
+        while at < len(lines):
+            tried = lines[at : at + step]
+            batch, row = self._by_arrow(b"\n".join(tried), len(tried))
+            if batch is not None:
+                good.append(batch)
+                at, step, unseen = at + len(tried), 4 * step, FEW
+            elif row >= FEW:
+                batch, _ = self._by_arrow(b"\n".join(tried[:row]), row)
+                if batch is None:  # there is another one before it
+                    step = row
+                    continue
+                good.append(batch)
+                odd.append(tried[row])
+                at, step, unseen = at + row + 1, max(2 * row, STEP), FEW
+            elif row >= 0 or step <= STEP:
+                odd += tried[:unseen]
+                at, step, unseen = at + len(tried[:unseen]), STEP, min(2 * unseen, STEP)
+            else:
+                step = max(step // 4, STEP)
+        return good, odd
+
+    def _by_arrow(self, block: bytes, lines: int) -> tuple[pa.RecordBatch | None, int]:
+        """All lines at once; or None, and the row over which Arrow stumbled (-1: not known)."""
         types = [self.types.get(name, _default(name)) for name in self.wanted]
         if None in types:
-            return None
+            return None, 0
         # Arrow reads one object after another, whatever the lines. If every line begins and ends
         # with a brace, no object can go on over a line's end; then as many objects as lines are
         # one in each.
         if not block.startswith(b"{") or not block.endswith(b"}"):
-            return None
+            return None, -1
         if block.count(b"}\n{") != lines - 1:
-            return None
+            return None, -1
         if (b"NaN" in block or b"Inf" in block) and _ODD.search(block):
-            return None
+            return None, -1
         try:
             table = pyarrow.json.read_json(
                 pa.BufferReader(block),
@@ -180,35 +202,37 @@ class _Parser:
                     unexpected_field_behavior="ignore",
                 ),
             )
-        except pa.ArrowException:
-            return None
+        except pa.ArrowException as error:
+            row = _ROW.search(str(error))
+            return None, min(int(row[1]), lines - 1) if row else -1
         if table.num_rows != lines:
-            return None
-        return table.combine_chunks().to_batches()[0]
+            return None, -1
+        return table.combine_chunks().to_batches()[0], -1
 
     def _by_python(self, lines: list[bytes]) -> pa.RecordBatch:
-        objects = [_object(line) for line in lines]
-        self._learn(objects, again=True)
-        rows = [row if row is not None else {} for row in objects]
-        columns = {
-            name: _strings(
-                [_text(row.get(name), line, name) for row, line in zip(rows, lines, strict=True)]
-            )
-            for name in self.wanted
-        }
+        texts = b"\n".join(lines).decode().split("\n")
+        objects = [_object(line) for line in texts]
+        columns = {}
+        for name in self.wanted:
+            values = [None if row is None else row.get(name) for row in objects]
+            if not set(map(type, values)) <= {str, NoneType}:
+                values = [_text(v, line, name) for v, line in zip(values, texts, strict=True)]
+            columns[name] = _strings(values)
         if None in objects:
-            columns[BROKEN_ROW] = _strings(
-                [
-                    line.decode() if row is None else None
-                    for row, line in zip(objects, lines, strict=True)
-                ]
-            )
+            broken = [
+                line if row is None else None for row, line in zip(objects, texts, strict=True)
+            ]
+            columns[BROKEN_ROW] = _strings(broken)
         return pa.record_batch(columns)
 
-    def _learn(self, objects: Iterable[dict | None], again: bool) -> None:
+    def _learn(self, lines: Iterable[bytes], again: bool) -> None:
         """Note how the columns are written that are not known yet, or again."""
-        for row in filter(None, objects):
-            for name in self.wanted:
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            for name in self.wanted if isinstance(row, dict) else ():
                 value = row.get(name)
                 if value is not None and (again or name not in self.types):
                     self.types[name] = _type(name, value)
@@ -222,11 +246,13 @@ def _default(name: str) -> pa.DataType:
 
 def _type(name: str, value: object) -> pa.DataType | None:
     """Arrow's type for a column with this value, by which nothing of it is lost."""
-    if isinstance(value, _Integer):
+    if isinstance(value, str):
+        return pa.string()
+    if isinstance(value, int) and not isinstance(value, bool):
         return pa.float64() if name in NUMBERS else pa.int64()
-    if isinstance(value, _Decimal):
-        return pa.float64() if name in NUMBERS or name in TIMES else None
-    return pa.string() if isinstance(value, str) else None
+    if isinstance(value, float) and (name in NUMBERS or name in TIMES):
+        return pa.float64()
+    return None
 
 
 def _lines(block: bytes) -> list[bytes]:
@@ -235,16 +261,16 @@ def _lines(block: bytes) -> list[bytes]:
     return [line for line in lines if line]
 
 
-def _object(line: bytes) -> dict | None:
-    """The line's object, numbers as they are written; None if it is none."""
+def _object(line: str) -> dict | None:
+    """The object of a line without blanks around it, numbers as text; None if it is none."""
     try:
-        row = _DECODER.decode(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        row, end = _DECODER.scan_once(line, 0)
+    except (ValueError, StopIteration, RecursionError):
         return None
-    return row if isinstance(row, dict) else None
+    return row if isinstance(row, dict) and end == len(line) else None
 
 
-def _text(value: object, line: bytes, name: str) -> str | None:
+def _text(value: object, line: str, name: str) -> str | None:
     """A value as text; nested ones as JSON."""
     if value is None or isinstance(value, str):
         return value
