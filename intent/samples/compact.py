@@ -31,21 +31,11 @@ _PLAIN = ("page", "action", "time_gap")
 SWIPE_COLUMNS = (*_PLAIN, *OF_TAPS, *OF_SWIPES, "odd_step", "odd")
 _FIRST_OF_SWIPES = _FEATURES["start_x"]  # this feature and all after it
 
-# Of the difference of two segments, as a byte: the id of the length between them.
-_WAY = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-_LENGTH = {
-    axis: np.where(_WAY < 0, segments - _WAY, _WAY).astype(np.uint8) + np.uint8(1)
-    for axis, segments in (("x", 17), ("y", 25))
-}
-# By how much the id may differ from that: by one from rounding; and within one segment a swipe can
-# go either way.
+_SEGMENTS = {"x": 17, "y": 25}  # of a screen, see `discretize`
+# By how much the id of a length may differ from what the ends tell: by one from
+# rounding; and within one segment a swipe can go either way.
 _DEVIATIONS = {
-    axis: np.array([-1, 0, 1, segments]).astype(np.uint8)
-    for axis, segments in (("x", 17), ("y", 25))
-}
-_DIRECTION = {  # of the id of a length: right and left, up and down
-    "right_left": np.where(np.arange(256) > 17, 2, 1).astype(np.uint8),
-    "up_down": np.where(np.arange(256) > 25, 1, 2).astype(np.uint8),
+    axis: np.array([-1, 0, 1, segments]).astype(np.uint8) for axis, segments in _SEGMENTS.items()
 }
 _TIME_GAP = discretize.time_gap(np.arange(10_001)).astype(np.uint8)  # the last level begins there
 
@@ -69,10 +59,23 @@ def expected_gap(times_A: np.ndarray, first: np.ndarray) -> np.ndarray:
     return _TIME_GAP[np.minimum(gap, len(_TIME_GAP) - 1)]
 
 
+def _length(move: np.ndarray, axis: str) -> np.ndarray:
+    """The id of a swipe's length, of the segments between its ends (a difference of bytes)."""
+    back = move >> 7  # 1 towards smaller coordinates
+    return (move ^ -back) + np.uint8(1) + back * np.uint8(_SEGMENTS[axis] + 1)
+
+
+def _directions(length_x: np.ndarray, length_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of a swipe's directions, of the ids of its lengths, if it moved at all."""
+    left, up = length_x > _SEGMENTS["x"], length_y > _SEGMENTS["y"]
+    return left + np.uint8(1), np.uint8(2) - up
+
+
 def _deviation(length: np.ndarray, move: np.ndarray, axis: str) -> np.ndarray:
     """Which of `_DEVIATIONS` it is; more than 3 for none."""
-    off = length - _LENGTH[axis][move] + np.uint8(1)
-    return np.where(off == _DEVIATIONS[axis][3] + 1, np.uint8(3), off + (off > 2))
+    off = length - _length(move, axis) + np.uint8(1)
+    other_way = off == _SEGMENTS[axis] + 1
+    return off + (off > 2) - other_way * np.uint8(_SEGMENTS[axis] - 1)
 
 
 def fold(ids_AF: np.ndarray, gap_A: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -83,27 +86,26 @@ def fold(ids_AF: np.ndarray, gap_A: np.ndarray) -> tuple[dict[str, np.ndarray], 
 
     Returns: column -> uint8 [A], [taps] or [swipes]; "odd" [k, F].
     """
-    f = {name: np.ascontiguousarray(ids_AF[:, i]) for name, i in _FEATURES.items()}
-    tap, swipe = f["action"] == TAP, f["action"] == SWIPE_ACTION
+    f = dict(zip(_FEATURES, np.ascontiguousarray(ids_AF.T), strict=True))
+    tap, swipe = np.flatnonzero(f["action"] == TAP), np.flatnonzero(f["action"] == SWIPE_ACTION)
     columns = {"page": f["page"], "action": f["action"], "time_gap": f["time_gap"] - gap_A}
-    columns |= {name: f[name][tap] for name in OF_TAPS}
-    s = {name: f[name][swipe] for name in list(_FEATURES)[_FIRST_OF_SWIPES:]}
+    columns |= {name: f[name].take(tap) for name in OF_TAPS}
+    s = {name: f[name].take(swipe) for name in list(_FEATURES)[_FIRST_OF_SWIPES:]}
     columns |= {name: s[name] for name in ("start_x", "start_y", "end_y", "duration")}
     columns["move_x"] = s["end_x"] - s["start_x"]
     x = _deviation(s["length_x"], columns["move_x"], "x")
     y = _deviation(s["length_y"], s["end_y"] - s["start_y"], "y")
-    rest, strange = x + 4 * y, (x > 3) | (y > 3)
-    for weight, name, length in ((16, "right_left", "length_x"), (32, "up_down", "length_y")):
-        still = s[name] == 0
-        rest += np.uint8(weight) * still
-        strange |= ~still & (s[name] != _DIRECTION[name][s[length]])
-    rest[strange] = 0
-    columns["rest"] = rest
-    odd = np.zeros(len(ids_AF), bool)
-    odd[np.flatnonzero(swipe)[strange]] = True
-    odd |= (f["tap_x"] | f["tap_y"]).astype(bool) & ~tap
-    other = np.flatnonzero(~swipe)
-    odd[other] |= ids_AF[other, _FIRST_OF_SWIPES:].any(axis=1)
+    right_left, up_down = _directions(s["length_x"], s["length_y"])
+    still_x, still_y = s["right_left"] == 0, s["up_down"] == 0
+    strange = (x > 3) | (y > 3)
+    strange |= ~still_x & (s["right_left"] != right_left)
+    strange |= ~still_y & (s["up_down"] != up_down)
+    rest = x + 4 * y + np.uint8(16) * still_x + np.uint8(32) * still_y
+    columns["rest"] = rest * ~strange
+    odd = ((f["tap_x"] | f["tap_y"]) != 0) & (f["action"] != TAP)
+    of_swipe = np.bitwise_or.reduce([f[n] for n in list(_FEATURES)[_FIRST_OF_SWIPES:]])
+    odd |= (of_swipe != 0) & (f["action"] != SWIPE_ACTION)
+    odd[swipe[strange]] = True
     where = np.flatnonzero(odd)
     columns["odd"] = ids_AF[where]
     return columns, where
@@ -127,10 +129,11 @@ def unfold(columns: dict[str, np.ndarray], gap_A: np.ndarray, odd: np.ndarray) -
     rest = columns["rest"]
     s = {"start_x": start_x, "start_y": start_y, "end_y": end_y, "duration": columns["duration"]}
     s["end_x"] = start_x + columns["move_x"]
-    s["length_x"] = _LENGTH["x"][columns["move_x"]] + _DEVIATIONS["x"][rest & 3]
-    s["length_y"] = _LENGTH["y"][end_y - start_y] + _DEVIATIONS["y"][rest >> 2 & 3]
-    s["right_left"] = _DIRECTION["right_left"][s["length_x"]] * (rest & 16 == 0)
-    s["up_down"] = _DIRECTION["up_down"][s["length_y"]] * (rest & 32 == 0)
+    s["length_x"] = _length(columns["move_x"], "x") + _DEVIATIONS["x"].take(rest & 3)
+    s["length_y"] = _length(end_y - start_y, "y") + _DEVIATIONS["y"].take(rest >> 2 & 3)
+    right_left, up_down = _directions(s["length_x"], s["length_y"])
+    s["right_left"] = right_left * (rest & 16 == 0)
+    s["up_down"] = up_down * (rest & 32 == 0)
     for name, values in s.items():
         ids[_FEATURES[name], swipe] = values
     ids = np.ascontiguousarray(ids.T)

@@ -96,9 +96,9 @@ def encode_rows(rows: Rows, schema: Schema) -> pa.Table:
     line, at = timeline.fold({**rows.times, CUT: rows.cut_time}, {**rows.actions, CUT: rows.cuts})
     own = np.repeat(np.arange(count), rows.cuts)
     gaps = line.gaps
-    parts = {
-        "moment_low": ((gaps & 255).astype(np.uint8), line.moments),
-        "moment_mid": ((gaps >> 8 & 255).astype(np.uint8), line.moments),
+    parts = {  # a cast to a narrower type keeps the lowest bits
+        "moment_low": (gaps.astype(np.uint8), line.moments),
+        "moment_mid": ((gaps >> 8).astype(np.uint8), line.moments),
         "moment_high": (gaps >> 16, line.moments),
         "cut_step": (line.steps[CUT], rows.cuts),
         "labels": (rows.labels, rows.cuts),
@@ -143,8 +143,7 @@ def _view_parts(
         return {f"{view.name}_{n}": (ids[:, view.column(n)], actions) for n in names}
     first = _first(actions)
     folded, odd = compact.fold(ids, compact.expected_gap(times, first[actions > 0]))
-    own = np.repeat(np.arange(len(actions)), actions)
-    odds = np.bincount(own[odd], minlength=len(actions))
+    odds = np.diff(np.searchsorted(odd, np.r_[first, len(ids)]))
     folded["odd_step"] = np.diff(odd, prepend=0)
     begin = _first(odds)[odds > 0]
     folded["odd_step"][begin] = odd[begin] - first[odds > 0]
@@ -178,9 +177,11 @@ def _swipe_lengths(
     action: np.ndarray, actions: np.ndarray, odds: np.ndarray
 ) -> dict[str, np.ndarray]:
     """[R] lengths of the swipe view's columns that are shorter than the track."""
-    own = np.repeat(np.arange(len(actions)), actions)
-    taps = np.bincount(own[action == compact.TAP], minlength=len(actions))
-    swipes = np.bincount(own[action == compact.SWIPE_ACTION], minlength=len(actions))
+    bounds = np.r_[0, np.cumsum(actions)]
+    taps, swipes = (
+        np.diff(np.searchsorted(np.flatnonzero(action == kind), bounds))
+        for kind in (compact.TAP, compact.SWIPE_ACTION)
+    )
     lengths = dict.fromkeys(compact.OF_TAPS, taps) | dict.fromkeys(compact.OF_SWIPES, swipes)
     return lengths | {"odd": odds, "odd_step": odds}
 
@@ -281,7 +282,7 @@ def content(table: pa.Table, day: str) -> int:
         day: YYYY-MM-DD.
     """
     of_row = [name for name in table.column_names if name not in ("user_id", "groups")]
-    base = hashlib.blake2b(f"{day} {' '.join(of_row)}".encode(), digest_size=16)
+    base = hashlib.sha256(f"{day} {' '.join(of_row)}".encode())
     users = [user.encode() for user in table["user_id"].to_pylist()]
     start = table["start"].to_numpy().astype("<i8").tobytes()
     cells = []
@@ -295,5 +296,5 @@ def content(table: pa.Table, day: str) -> int:
         digest = base.copy()
         first = start[8 * r : 8 * r + 8]
         digest.update(b"".join([user, b"\0", first, *[m[b[r] : b[r + 1]] for m, b in cells]]))
-        total += int.from_bytes(digest.digest(), "big")
+        total += int.from_bytes(digest.digest()[:16], "big")
     return total

@@ -49,11 +49,11 @@ def fold(
     order = np.argsort(keys, kind="stable")  # of runs that are sorted already: a merge
     ordered = keys[order]
     new = np.diff(ordered, prepend=-1) != 0
-    moment = np.empty(len(keys), np.int64)
-    moment[order] = np.cumsum(new) - 1
-    ordered = ordered[new]
-    moments = np.bincount(ordered >> TIME_BITS, minlength=rows)
-    first = _first(moments)
+    moment = np.empty(len(keys), np.int32)
+    moment[order] = np.cumsum(new, dtype=np.int32) - np.int32(1)
+    ordered = ordered.take(np.flatnonzero(new))
+    bounds = np.searchsorted(ordered, np.arange(rows + 1, dtype=np.int64) << TIME_BITS)
+    first, moments = bounds[:-1], np.diff(bounds)
     gaps = np.diff(ordered, prepend=0)
     gaps[first] = 0
     steps, at, low = {}, {}, 0
