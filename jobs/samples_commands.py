@@ -37,7 +37,19 @@ def describe(
     from intent.samples import manifest
 
     loaded = manifest.load(samples)
-    show(loaded, samples, as_json)
+    facts = _read_groups(samples, loaded, card) if card else None
+    show(loaded, samples, as_json, card, facts)
+
+
+def _read_groups(samples: str, manifest: Manifest, page: Path) -> dict:
+    from intent.report.page import check_packages
+    from intent.samples.card import collect
+    from intent.samples.card_page import write_card
+
+    check_packages("card")
+    facts = collect(samples, manifest)
+    write_card(page, facts, manifest)
+    return facts
 
 
 @app.command()
@@ -78,11 +90,24 @@ def clean(samples: str) -> None:
     typer.echo(f"{samples}: removed {len(removed)} files that the manifest does not name")
 
 
-def show(manifest: Manifest, place: str | Path, as_json: bool) -> None:
-    """Print the dataset's summary: a line of JSON, or a table."""
-    from intent.samples.describe import summary, table
+def show(
+    manifest: Manifest,
+    place: str | Path,
+    as_json: bool,
+    card: Path | None = None,
+    facts: dict | None = None,
+) -> None:
+    """Print the dataset's summary: a line of JSON, or tables.
+
+    Args:
+        card, facts: the page that was written, and what it says (`intent.samples.card.collect`).
+    """
+    from intent.samples.describe import lines, summary, table
 
     if as_json:
-        print(json.dumps(summary(manifest)))
-    else:
-        table(manifest, place)
+        print(json.dumps(summary(manifest) | ({"card": str(card)} if card else {})))
+        return
+    table(manifest, place)
+    if facts:
+        lines(facts, manifest)
+        typer.echo(f"with all tables and figures: {card}")

@@ -17,10 +17,10 @@ from intent import storage
 from intent.samples import groups, regroup
 from intent.samples.manifest import Manifest, Shard
 from intent.samples.rowgroups import read_row_groups
-from intent.samples.rows import content
+from intent.samples.rows import Rows, content, decode_rows
 from intent.samples.tracks import TrackRow
-from intent.samples.units import Unit, needed_columns, read_unit
-from intent.schema import DAY_MS, Schema
+from intent.samples.units import Unit, needed_columns, unit_of
+from intent.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,19 @@ class Part:
     """The tracks of some user-days.
 
     Attributes:
-        users: [R]; cuts: [R] number of groups of each row.
+        users: [R]; cuts: [R] number of groups of each row; actions: view -> [R] of its track.
         unit: their actions and their groups, row by row.
     """
 
     users: np.ndarray
     cuts: np.ndarray
+    actions: dict[str, np.ndarray]
     unit: Unit
+
+    @staticmethod
+    def of(rows: Rows, schema: Schema) -> Part:
+        """The groups of some rows."""
+        return Part(rows.users, rows.cuts, rows.actions, unit_of(rows, schema))
 
     @property
     def first(self) -> np.ndarray:
@@ -43,7 +49,7 @@ class Part:
 
     def bounds(self, view: str) -> np.ndarray:
         """[R + 1] where each row's track begins, and where the last one ends."""
-        return np.r_[self.unit.low[view][self.first], len(self.unit.times[view])]
+        return np.r_[0, np.cumsum(self.actions[view])]
 
 
 @dataclass
@@ -87,14 +93,12 @@ def read_parts(
         yield from _parts_of(regroup.track_rows(read, schema), schema)
         return
     for table in tables:
-        unit = read_unit(table, schema, schema)
-        users = table["user_id"].to_numpy()
-        part = Part(users, table["groups"].to_numpy().astype(np.int64), unit)
+        rows = decode_rows(table, schema, schema)
         if tally is not None:
-            tally.rows += table.num_rows
-            tally.row_groups.append(unit.groups)
+            tally.rows += len(rows.users)
+            tally.row_groups.append(len(rows.cut_time))
             tally.content += content(table, shard.day)
-        yield part
+        yield Part.of(rows, schema)
 
 
 @contextmanager
@@ -108,52 +112,6 @@ def open_parquet(place: str) -> Iterator[pq.ParquetFile]:
     fs, name = storage.filesystem(place)
     with storage.explained(place), fs.open(name, "rb") as stream, pq.ParquetFile(stream) as file:
         yield file
-
-
-def rows_of(part: Part) -> Iterator[TrackRow]:
-    """The track rows of a part."""
-    unit, schema = part.unit, part.unit.schema
-    bounds = {view.name: part.bounds(view.name) for view in schema.views}
-    for r, (low, cuts) in enumerate(zip(part.first, part.cuts, strict=True)):
-        own = slice(low, low + cuts)
-        track = {name: slice(b[r], b[r + 1]) for name, b in bounds.items()}
-        ends = [unit.end[name][own] - b[r] for name, b in bounds.items()]
-        yield TrackRow(
-            user_id=part.users[r],
-            day=int(unit.at[low]) // DAY_MS * DAY_MS,
-            ids={name: unit.ids[name][s] for name, s in track.items()},
-            times={name: unit.times[name][s] for name, s in track.items()},
-            cut_time=unit.at[own],
-            cut_end=np.stack(ends, axis=1) if ends else np.zeros((cuts, 0), np.int64),
-            labels=unit.labels[own],
-            history=unit.history[own] if schema.history else np.zeros((cuts, 0), np.uint8),
-            profile=unit.profile[low] if schema.profile else np.zeros(0, np.uint8),
-        )
-
-
-def part_of(rows: list[TrackRow], schema: Schema) -> Part:
-    """The inverse of `rows_of`."""
-    cuts = np.array([len(r.cut_time) for r in rows], np.int64)
-    users = np.array([r.user_id for r in rows], object)
-    low, end = {}, {}
-    for i, view in enumerate(schema.views):
-        lengths = np.array([len(r.times[view.name]) for r in rows], np.int64)
-        low[view.name] = np.repeat(np.cumsum(lengths) - lengths, cuts)
-        ends = np.concatenate([r.cut_end[:, i] for r in rows]).astype(np.int64)
-        end[view.name] = low[view.name] + ends
-    unit = Unit(
-        schema=schema,
-        ids={v.name: np.concatenate([r.ids[v.name] for r in rows]) for v in schema.views},
-        times={v.name: np.concatenate([r.times[v.name] for r in rows]) for v in schema.views},
-        low=low,
-        end=end,
-        at=np.concatenate([r.cut_time for r in rows]),
-        labels=np.concatenate([r.labels for r in rows]),
-        history=np.concatenate([r.history for r in rows]) if schema.history else None,
-        profile=np.repeat([r.profile for r in rows], cuts, axis=0) if schema.profile else None,
-        users=np.repeat(users, cuts),
-    )
-    return Part(users, cuts, unit)
 
 
 def _counted(table: pa.Table, schema: Schema, tally: Tally | None) -> regroup.Groups:
@@ -171,7 +129,7 @@ def _parts_of(rows: Iterable[TrackRow], schema: Schema, most: int = 4096) -> Ite
         held.append(row)
         cuts += len(row.cut_time)
         if cuts >= most:
-            yield part_of(held, schema)
+            yield Part.of(Rows.of(held, schema), schema)
             held, cuts = [], 0
     if held:
-        yield part_of(held, schema)
+        yield Part.of(Rows.of(held, schema), schema)
