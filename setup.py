@@ -18,6 +18,7 @@ EXTRAS = {
     "tune": ["ray[tune]>=2.50"],
     "device": ["ai-edge-litert>=2.0"],
     "report": ["jinja2>=3.1", "matplotlib>=3.8", "scikit-learn>=1.4"],
+    "s3": ["s3fs>=2023.6"],
     "baselines": ["lightgbm>=4.3", "scikit-learn>=1.4"],
 }
 
