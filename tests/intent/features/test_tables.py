@@ -78,6 +78,13 @@ def test_what_text_is_a_number_does_not_depend_on_its_neighbours():
     assert not bad[14] and bad[15:].all()
 
 
+def test_there_is_one_zero_and_one_nan():
+    same = [pa.array([-0.0, np.inf]), pa.array(["-0", "-inf"]), pa.array([0.0, np.nan])]
+    same += [pa.array(["0", "1e999"]), pa.array(["-0.0", "x"])]
+    found = {number(column)[0].tobytes() for column in same}
+    assert found == {np.array([0, np.nan]).tobytes()}
+
+
 def test_times_are_the_same_from_every_type():
     ms = 1_700_000_000_123
     same = [pa.array([ms]), pa.array([str(ms)]), pa.array([float(ms)]), pa.array([ms], pa.uint64())]
