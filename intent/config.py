@@ -46,10 +46,12 @@ class SamplesConfig(Section):
         "sort", description="events received after a later one of the same user and table"
     )
     bot_actions_per_minute: PositiveFloat | None = Field(
-        None, description="users who are faster are bots; all their rows are dropped"
+        200,
+        description="who acts faster for an hour is a bot, and its rows are dropped; null: nobody",
     )
     bot_regularity: PositiveFloat | None = Field(
-        None, description="users whose gaps vary less (deviation / mean) are bots"
+        0.3,
+        description="whose gaps are more alike is a bot: (d9 - d1) / (d9 + d1) of their deciles",
     )
     bot_least_actions: PositiveInt = Field(
         100, description="actions below which nobody is called a bot"

@@ -158,9 +158,19 @@ def ids_type(table: str) -> tuple[np.dtype, int]:
 
 def raw_json(batch: pa.RecordBatch | pa.Table, rows: np.ndarray) -> list[str]:
     """The chosen rows as JSON text, for people to look at; very long ones are cut."""
-    found = []
-    for values in batch.take(pa.array(rows)).to_pylist():
-        text = json.dumps(values, default=str)
+    found, chosen = [], batch.take(pa.array(rows))
+    columns = {name: _plain(column_of(chosen, name)) for name in chosen.schema.names}
+    for values in zip(*columns.values(), strict=True):
+        text = json.dumps(dict(zip(columns, values, strict=True)))
         cut = f"... ({len(text):,} characters)" if len(text) > LONGEST_RAW else ""
         found.append(text[:LONGEST_RAW] + cut)
     return found
+
+
+def _plain(column: pa.Array) -> list:
+    """Values that JSON knows: numbers as they are, anything else as text."""
+    if pa.types.is_integer(column.type):
+        return column.to_pylist()
+    if pa.types.is_floating(column.type):
+        return [v if v is None or np.isfinite(v) else str(v) for v in column.to_pylist()]
+    return tables.text(column).to_pylist()
