@@ -62,11 +62,12 @@ def verify(samples: str, as_json: Json = False) -> None:
         print(json.dumps(verification.summary(found)))
     else:
         verification.table(found)
-    bad = [check.name for check in found if not check.ok]
+    bad = [check for check in found if not check.ok]
     if bad:
+        names = ", ".join(check.name for check in bad)
         raise IntentError(
-            f"{samples}: {len(bad)} of {len(found)} checks failed ({', '.join(bad)}); "
-            "build the samples again, or copy them again from where they are whole"
+            f"{samples}: {len(bad)} of {len(found)} checks failed ({names}), the first: "
+            f"{bad[0].wrong[0]}; build the samples again, or copy them from where they are whole"
         )
 
 

@@ -94,7 +94,7 @@ def _unknown(facts: Mapping, manifest: Manifest) -> Iterator[str]:
         what = f"{row['view']} {row['feature']}"
         if row["named"] and row["unknown"] > MUCH_UNKNOWN * row["named"]:
             share = percent(row["unknown"] / row["named"])
-            full = "full" if row["names"] >= row["room"] else f"with {row['names']:,} names"
+            full = "full" if row["names"] >= row["room"] else f"with {plural(row['names'], 'name')}"
             yield f"{share} of what actions name as {what} is unknown; its dictionary is {full}."
     for view in facts["views"]:
         never = [f["feature"] for f in view["features"] if f["none"] == view["actions"]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from intent import storage
+from intent.errors import UsageError
 from intent.progress import progress
 from intent.samples import groups, layout, regroup
 from intent.samples import manifest as manifests
@@ -24,10 +25,21 @@ def convert(samples: str | Path, out: str | Path) -> Manifest:
 
     Shard by shard and row group by row group, so memory stays flat. There and back again gives the
     same content hash, from either layout. Returns the new manifest.
+
+    Raises UsageError where `out` is `samples` itself.
     """
+    if _same(samples, out):
+        raise UsageError(f"{out} is the dataset to convert; give another --out")
     with writing_to(out) as out:
         tracks = manifests.load(samples).layout == "tracks"
         return (write_groups if tracks else write_tracks)(str(samples), out)
+
+
+def _same(one: str | Path, other: str | Path) -> bool:
+    paths = [storage.local(place) for place in (one, other)]
+    if None in paths:
+        return storage.absolute(one) == storage.absolute(other)
+    return paths[0].resolve() == paths[1].resolve()
 
 
 def write_groups(samples: str, out: str) -> Manifest:

@@ -118,12 +118,12 @@ def dictionaries(root: str, manifest: Manifest) -> Check:
 
 def petastorm(root: str, manifest: Manifest) -> Check:
     """Any Petastorm reader can open the dataset."""
-    check = Check("petastorm metadata", "_common_metadata")
+    check = Check("petastorm metadata", "Unischema, columns, row groups")
     try:
         raw = storage.read_bytes(storage.join(root, "_common_metadata"))
         arrow = pq.read_schema(io.BytesIO(raw))
     except (OSError, ValueError) as error:
-        check.add(_unreadable("it", error))
+        check.add(_unreadable("_common_metadata", error))
         return check
     form = groups if manifest.layout == "groups" else layout
     if arrow.names != form.arrow_schema(manifest.schema).names:
