@@ -1,4 +1,4 @@
-"""Track rows, columnar, and how they become a table of cells and rows again.
+"""How track rows become a table of cells and rows again.
 
 Everything is done for all rows of a row group at once: there is no loop over rows but the one that
 copies their bytes.
@@ -9,8 +9,6 @@ Letters: R rows, A actions of a view, C cuts and M moments of all rows, F featur
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -18,72 +16,11 @@ import pyarrow as pa
 from intent.errors import IntentError
 from intent.samples import compact, timeline
 from intent.samples.cells import pack_cells, unpack_cells
+from intent.samples.columnar import Rows
 from intent.samples.layout import arrow_schema, columns, needed_columns, view_columns
-from intent.samples.tracks import TrackRow
 from intent.schema import Schema, View
 
 CUT = "cut"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """R track rows, columnar: their arrays one behind the other.
-
-    Attributes:
-        users: [R].
-        ids: view -> [A, F]; times: view -> [A] epoch ms; actions: view -> [R] how many.
-        cut_time: [C] epoch ms; cuts: [R] how many.
-        cut_end: [C, views] actions of the row's track at or before the cut.
-        labels: [C, tasks]; history: [C, 18]; profile: [R, 6].
-    """
-
-    users: np.ndarray
-    ids: dict[str, np.ndarray]
-    times: dict[str, np.ndarray]
-    actions: dict[str, np.ndarray]
-    cut_time: np.ndarray
-    cuts: np.ndarray
-    cut_end: np.ndarray
-    labels: np.ndarray
-    history: np.ndarray
-    profile: np.ndarray
-
-    @staticmethod
-    def of(rows: Sequence[TrackRow], schema: Schema) -> Rows:
-        """Some rows, at least one."""
-        names = [v.name for v in schema.views]
-        return Rows(
-            users=np.array([r.user_id for r in rows], object),
-            ids={n: np.concatenate([r.ids[n] for r in rows]) for n in names},
-            times={n: np.concatenate([r.times[n] for r in rows]) for n in names},
-            actions={n: np.array([len(r.times[n]) for r in rows], np.int64) for n in names},
-            cut_time=np.concatenate([r.cut_time for r in rows]),
-            cuts=np.array([len(r.cut_time) for r in rows], np.int64),
-            cut_end=np.concatenate([r.cut_end for r in rows]),
-            labels=np.concatenate([r.labels for r in rows]),
-            history=np.concatenate([r.history for r in rows]),
-            profile=np.stack([r.profile for r in rows]),
-        )
-
-    @staticmethod
-    def concat(parts: Sequence[Rows]) -> Rows:
-        """Rows of several, one behind the other; at least one."""
-        if len(parts) == 1:
-            return parts[0]
-        found = {}
-        for f in fields(Rows):
-            each = [getattr(p, f.name) for p in parts]
-            if isinstance(each[0], dict):
-                found[f.name] = {n: np.concatenate([e[n] for e in each]) for n in each[0]}
-            else:
-                found[f.name] = np.concatenate(each)
-        return Rows(**found)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the arrays of actions and cuts."""
-        dicts = (*self.ids.values(), *self.times.values())
-        return sum(a.nbytes for a in (*dicts, self.cut_time, self.cut_end, self.history))
 
 
 def encode_rows(rows: Rows, schema: Schema) -> pa.Table:

@@ -19,14 +19,16 @@ import pyarrow.parquet as pq
 from intent import storage
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
+from intent.samples.columnar import Rows
 from intent.samples.layout import arrow_schema
 from intent.samples.manifest import Shard
-from intent.samples.rows import Rows, content, encode_rows
+from intent.samples.rows import content, encode_rows
 from intent.samples.tracks import TrackRow
 from intent.schema import DAY_MS, Schema
 
 COMPRESSION = "zstd"
-LEVEL = 1  # higher ones cost two to six times the CPU and find no less: features stand alone
+LEVEL = 1  # of most columns: a feature by itself has little for higher levels to find, for 2-6x CPU
+LEVELS = dict.fromkeys(("swipe_page", "swipe_action", "tap_page", "tap_event"), 6)  # but these have
 MOST_BYTES = 128 << 20  # of rows that wait to be written, all days of a task together
 
 
@@ -55,7 +57,7 @@ class ShardWriter:
             self.temporary,
             arrow_schema(schema),
             compression=COMPRESSION,
-            compression_level=LEVEL,
+            compression_level={n: LEVELS.get(n, LEVEL) for n in arrow_schema(schema).names},
             use_dictionary=False,
             write_statistics=False,
         )
@@ -65,10 +67,6 @@ class ShardWriter:
         self.row_groups: list[int] = []
         self.positives = np.zeros(len(schema.tasks), np.int64)
         self.content = 0
-
-    def add(self, row: TrackRow) -> None:
-        """Append a row; rows come ordered by user. Its arrays are copied."""
-        self.add_chunk(Rows.of([row], self.schema))
 
     def add_chunk(self, rows: Rows) -> None:
         """Append rows, ordered by user; their arrays are kept, so they must not be views."""
@@ -129,28 +127,45 @@ def write_shards(
     groups_per_row_group: int,
     most_bytes: int = MOST_BYTES,
 ) -> list[Shard]:
+    """`write_chunks` for single rows; those of a day come ordered by user."""
+    chunks = ((np.array([row.day]), Rows.of([row], schema)) for row in rows)
+    return write_chunks(root, chunks, schema, groups_per_row_group, most_bytes)
+
+
+def write_chunks(
+    root: str,
+    chunks: Iterator[tuple[np.ndarray, Rows]],
+    schema: Schema,
+    groups_per_row_group: int,
+    most_bytes: int = MOST_BYTES,
+) -> list[Shard]:
     """Write track rows to one shard a day at `root`, a path or a URL.
 
-    Rows of all days together hold at most about `most_bytes` before they are written; where that
+    Rows of all days together hold about `most_bytes` at most before they are written; where that
     is not enough for `groups_per_row_group` groups of every day, row groups are smaller.
 
     On an error no unfinished file stays. A finished one may: another attempt at the same work may
     have written the very same, and needs it.
+
+    Args:
+        chunks: the day of each row [R] (its first ms) and R rows; those of a day come ordered by
+            user, over all chunks. The arrays are not held on to.
     """
     writers: dict[int, ShardWriter] = {}
     held = 0
     try:
-        for row in rows:
-            if row.day not in writers:
-                writers[row.day] = ShardWriter(root, row.day, schema, groups_per_row_group)
-            writer = writers[row.day]
-            held -= writer.pending_bytes
-            writer.add(row)
-            held += writer.pending_bytes
-            if held > most_bytes:
-                fullest = max(writers.values(), key=lambda w: w.pending_bytes)
-                held -= fullest.pending_bytes
-                fullest.flush()
+        for days, rows in chunks:
+            for day in np.unique(days).tolist():
+                mine = rows if len(days) == 1 else rows.take(np.flatnonzero(days == day))
+                if day not in writers:
+                    writers[day] = ShardWriter(root, day, schema, groups_per_row_group)
+                held -= writers[day].pending_bytes
+                writers[day].add_chunk(mine)
+                held += writers[day].pending_bytes
+                while held > most_bytes:
+                    fullest = max(writers.values(), key=lambda w: w.pending_bytes)
+                    held -= fullest.pending_bytes
+                    fullest.flush()
         return [writers[day].close() for day in sorted(writers)]
     except BaseException:
         for writer in writers.values():

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from intent.samples.columnar import Rows
 from intent.samples.fusion import fusion_order
 from intent.samples.layout import needed_columns as needed_columns
-from intent.samples.rows import Rows, decode_rows
+from intent.samples.rows import decode_rows
 from intent.samples.windows import view_window, window_times
 from intent.schema import Schema
 

@@ -12,9 +12,10 @@ import pytest
 from intent.errors import IntentError
 from intent.samples import groups, regroup
 from intent.samples import manifest as manifests
+from intent.samples.columnar import Rows
 from intent.samples.convert import convert, read_shard
 from intent.samples.regroup import read_groups, track_rows
-from intent.samples.rows import Rows, encode_rows
+from intent.samples.rows import encode_rows
 from intent.samples.store import write_shards
 from intent.samples.tracks import TrackRow
 from intent.samples.trim import seen, trim

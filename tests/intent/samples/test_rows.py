@@ -12,10 +12,11 @@ import pytest
 
 from intent.errors import IntentError
 from intent.samples.cells import pack_cells, unpack_cells
+from intent.samples.columnar import Rows
 from intent.samples.layout import arrow_schema, columns, needed_columns, unischema
 from intent.samples.manifest import Shard
-from intent.samples.rows import Rows, content, decode_rows, encode_rows
-from intent.samples.store import ShardWriter, write_petastorm_metadata, write_shards
+from intent.samples.rows import content, decode_rows, encode_rows
+from intent.samples.store import ShardWriter, write_chunks, write_petastorm_metadata, write_shards
 from intent.samples.tracks import TrackRow
 from intent.schema import DAY_MS, PAPER, SWIPE
 
@@ -219,14 +220,32 @@ def test_what_waits_to_be_written_is_bounded_and_the_content_stays(tmp_path, mon
 
 
 def test_chunks_of_rows_are_written_as_rows_are(tmp_path):
-    rows = [random_row(np.random.default_rng(s), user=f"u{s:02}") for s in range(30)]
-    (one,) = shards(tmp_path / "a", rows)
-    writer = ShardWriter(str(tmp_path / "b"), DAY, PAPER, 200)
-    for low in range(0, 30, 10):
-        writer.add_chunk(Rows.of(rows[low : low + 10], PAPER))
-    many = writer.close()
-    assert (many.content, many.rows, many.groups) == (one.content, one.rows, one.groups)
-    assert many.positives == one.positives
+    rng = np.random.default_rng(7)
+    days = [DAY + d * DAY_MS for d in range(3)]
+    rows = [random_row(rng, user=f"u{u:02}", day=d) for u in range(12) for d in days]
+    one = shards(tmp_path / "a", rows, 60)
+
+    def chunks(rows):
+        for low in range(0, len(rows), 10):
+            part = rows[low : low + 10]
+            yield np.array([r.day for r in part]), Rows.of(part, PAPER)
+
+    many = write_chunks(str(tmp_path / "b"), chunks(rows), PAPER, 60)
+    same = ("day", "content", "rows", "groups", "positives")
+    assert [[getattr(s, n) for n in same] for s in many] == [
+        [getattr(s, n) for n in same] for s in one
+    ]
+    other = write_chunks(str(tmp_path / "c"), chunks(rows[:-1]), PAPER, 60)
+    assert [s.content for s in other] != [s.content for s in many]  # negative control
+
+
+def test_rows_are_taken_out_of_others():
+    rows = [random_row(np.random.default_rng(s), user=f"u{s}") for s in range(9)]
+    index = np.array([7, 0, 3, 3])
+    assert same(Rows.of(rows, PAPER).take(index), Rows.of([rows[i] for i in index], PAPER))
+    assert not same(
+        Rows.of(rows, PAPER).take(index), Rows.of([rows[i] for i in (7, 0, 3, 4)], PAPER)
+    )
 
 
 def test_any_petastorm_reader_opens_the_shards(tmp_path):

@@ -1,0 +1,99 @@
+"""Track rows as a few long arrays: what is written, what is read, and what a chunk of users yields.
+
+Letters: R rows, A actions of a view, C cuts of all rows, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from intent.samples.tracks import TrackRow
+from intent.schema import Schema
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R track rows, columnar: their arrays one behind the other.
+
+    Attributes:
+        users: [R].
+        ids: view -> [A, F]; times: view -> [A] epoch ms; actions: view -> [R] how many.
+        cut_time: [C] epoch ms; cuts: [R] how many.
+        cut_end: [C, views] actions of the row's track at or before the cut.
+        labels: [C, tasks]; history: [C, 18]; profile: [R, 6].
+    """
+
+    users: np.ndarray
+    ids: dict[str, np.ndarray]
+    times: dict[str, np.ndarray]
+    actions: dict[str, np.ndarray]
+    cut_time: np.ndarray
+    cuts: np.ndarray
+    cut_end: np.ndarray
+    labels: np.ndarray
+    history: np.ndarray
+    profile: np.ndarray
+
+    @staticmethod
+    def of(rows: Sequence[TrackRow], schema: Schema) -> Rows:
+        """Some rows, at least one."""
+        names = [v.name for v in schema.views]
+        return Rows(
+            users=np.array([r.user_id for r in rows], object),
+            ids={n: np.concatenate([r.ids[n] for r in rows]) for n in names},
+            times={n: np.concatenate([r.times[n] for r in rows]) for n in names},
+            actions={n: np.array([len(r.times[n]) for r in rows], np.int64) for n in names},
+            cut_time=np.concatenate([r.cut_time for r in rows]),
+            cuts=np.array([len(r.cut_time) for r in rows], np.int64),
+            cut_end=np.concatenate([r.cut_end for r in rows]),
+            labels=np.concatenate([r.labels for r in rows]),
+            history=np.concatenate([r.history for r in rows]),
+            profile=np.stack([r.profile for r in rows]),
+        )
+
+    @staticmethod
+    def concat(parts: Sequence[Rows]) -> Rows:
+        """Rows of several, one behind the other; at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        found = {}
+        for f in fields(Rows):
+            each = [getattr(p, f.name) for p in parts]
+            if isinstance(each[0], dict):
+                found[f.name] = {n: np.concatenate([e[n] for e in each]) for n in each[0]}
+            else:
+                found[f.name] = np.concatenate(each)
+        return Rows(**found)
+
+    def take(self, index: np.ndarray) -> Rows:
+        """Copies of some rows, in the order of `index`."""
+        actions = {n: _spread(count, index) for n, count in self.actions.items()}
+        cuts = _spread(self.cuts, index)
+        return Rows(
+            users=self.users[index],
+            ids={n: self.ids[n].take(at, axis=0) for n, at in actions.items()},
+            times={n: self.times[n].take(at) for n, at in actions.items()},
+            actions={n: count[index] for n, count in self.actions.items()},
+            cut_time=self.cut_time.take(cuts),
+            cuts=self.cuts[index],
+            cut_end=self.cut_end.take(cuts, axis=0),
+            labels=self.labels.take(cuts, axis=0),
+            history=self.history.take(cuts, axis=0),
+            profile=self.profile[index],
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays of actions and cuts."""
+        dicts = (*self.ids.values(), *self.times.values())
+        return sum(a.nbytes for a in (*dicts, self.cut_time, self.cut_end, self.history))
+
+
+def _spread(lengths: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Positions of the values of the rows `index`, of rows of `lengths` one behind the other."""
+    chosen = lengths[index]
+    begin = (np.cumsum(lengths) - lengths)[index] - (np.cumsum(chosen) - chosen)
+    return np.repeat(begin, chosen) + np.arange(chosen.sum())
