@@ -50,7 +50,8 @@ def session(name: str, cores: int | None = None, input_bytes: int | None = None)
     conf = SparkConf()  # what Java knows by now: ours for local mode, and all that the user gave
     local = conf.get("spark.master", "").startswith("local")
     for key, value in _chosen(conf, input_bytes or 0, local, cores).items():
-        conf.setIfMissing(key, value)
+        if key != "spark.driver.memory":  # Java has it already
+            conf.setIfMissing(key, value)
     spark = SparkSession.builder.config(conf=conf).appName(name).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from cluster.placement import keys_of_tasks
 from cluster.spark import with_progress
+from cluster.spark_conf import build_tasks
 from intent.features.encode import Encoded, Limits, encode
 from intent.features.log_files import Split
 from intent.features.log_readers import read_split
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 # runs.RUN in Spark's words
 RUN_SQL = "place long, bucket long, kind byte, sizes binary, names binary, rows binary"
-ROWS_PER_TASK = 2_000_000  # of the tasks that build; so many are some 50 MB of runs
 BUCKETS_PER_TASK = 4
 FLUSH_ROWS = 1_000_000  # rows that a task gathers before it sorts them into runs: some 100 MB
 
@@ -64,8 +64,7 @@ def survey(spark: SparkSession, splits: Sequence[Split], names: bool = True) -> 
 
 def places(rows: int, cores: int, tasks: int | None = None) -> Places:
     """How the users are divided among the tasks that build, for so many rows on so many cores."""
-    if tasks is None:  # every core gets as many tasks as the others; hardly any rows need but one
-        tasks = -(-rows // (ROWS_PER_TASK * cores)) * cores if rows > 20_000 else 1
+    tasks = tasks or build_tasks(rows, cores)
     return Places(tasks * BUCKETS_PER_TASK, keys_of_tasks(tasks))
 
 

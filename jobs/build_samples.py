@@ -132,6 +132,7 @@ def _build_tracks(
     old: Manifest | None = None,
 ) -> Manifest:
     from cluster.spark import readable_errors, session
+    from cluster.spark_conf import split_bytes
     from cluster.spark_samples import Reading, build, places, survey
     from intent.features.encode import Limits
     from intent.features.log_files import header, splits
@@ -150,8 +151,8 @@ def _build_tracks(
     with readable_errors():
         spark = session("intent samples", cores, input_bytes)
         parallel = spark.sparkContext.defaultParallelism
-        target = min(max(input_bytes // (4 * parallel), 1 << 20), 64 << 20)
-        work = [s for name, of_table in files.items() for s in splits(name, of_table, target)]
+        size = split_bytes(input_bytes, parallel)
+        work = [s for name, of_table in files.items() for s in splits(name, of_table, size)]
         found = survey(spark, work, names=frozen is None)
         _check_received(found.received, files, settings)
         span = found.span()

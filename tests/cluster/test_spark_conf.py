@@ -11,28 +11,44 @@ from cluster.spark_conf import (
     ARROW_ROWS,
     GIB,
     MIB,
-    SMALL_BYTES,
-    TASK_BYTES,
+    ROWS_PER_TASK,
+    SMALL_ROWS,
     WHY,
+    build_tasks,
     local_master,
     settings,
-    shuffle_tasks,
-)  # fmt: skip
+    split_bytes,
+)
 from intent.errors import UsageError
+from intent.samples.runs import RUN_ROWS
 
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
-def test_tasks_are_as_many_as_pieces_of_the_input_in_whole_rounds_of_the_cores():
-    assert [shuffle_tasks(size, 8) for size in (0, SMALL_BYTES)] == [1, 1]
-    assert shuffle_tasks(SMALL_BYTES + 1, 8) == 8
-    assert shuffle_tasks(8 * TASK_BYTES, 8) == 8
-    assert shuffle_tasks(8 * TASK_BYTES + 1, 8) == 16
-    for size in (50 * MIB, 3 * GIB, 361 * GIB):
+def test_tasks_that_build_come_in_whole_rounds_of_the_cores():
+    assert [build_tasks(rows, 8) for rows in (0, SMALL_ROWS)] == [1, 1]
+    assert build_tasks(SMALL_ROWS + 1, 8) == 8
+    assert build_tasks(8 * ROWS_PER_TASK, 8) == 8
+    assert build_tasks(8 * ROWS_PER_TASK + 1, 8) == 16
+    for rows in (50_000, 30_000_000, 22_600_000_000):
         for cores in (1, 2, 7, 100):
-            tasks = shuffle_tasks(size, cores)
-            assert tasks % cores == 0 and size / tasks <= TASK_BYTES
-            assert tasks == cores or size / (tasks - cores) > TASK_BYTES
+            tasks = build_tasks(rows, cores)
+            assert tasks % cores == 0 and rows / tasks <= ROWS_PER_TASK
+            assert tasks == cores or rows / (tasks - cores) > ROWS_PER_TASK
+
+
+def test_what_a_task_reads_grows_with_the_input_up_to_a_limit():
+    assert [split_bytes(size, 2) for size in (0, 8 * MIB)] == [MIB, MIB]
+    assert split_bytes(80 * MIB, 2) == 10 * MIB
+    assert split_bytes(361 * GIB, 2) == 64 * MIB == split_bytes(361 * GIB, 400)
+
+
+def test_results_of_many_tasks_fit():
+    def largest(size: int) -> str:
+        return settings(size, 100, False)["spark.driver.maxResultSize"]
+
+    assert largest(0) == largest(100 * GIB) == "1024m"
+    assert largest(361 * GIB) == f"{361 * 16 // 2}m"  # 16 splits a GiB, half a MiB each
 
 
 def test_local_mode_leaves_most_of_the_memory_to_python():
@@ -53,7 +69,7 @@ def test_a_cluster_may_try_twice_and_has_room_for_python_beside_java():
 
 
 def test_an_arrow_batch_of_the_largest_rows_is_small():
-    assert 2000 <= ARROW_ROWS <= 4096 and ARROW_ROWS * 16 * 1024 <= 64 * MIB
+    assert 2000 <= ARROW_ROWS <= 4096 and ARROW_ROWS * RUN_ROWS * 24 <= 32 * MIB
 
 
 def test_local_mode_retries_as_a_cluster_does():
