@@ -90,6 +90,7 @@ def _tables(unit: Unit) -> Iterator[pa.Table]:
 def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> Shard:
     """Write all groups of `units` as one shard of the dense layout at `root`, a path or a URL."""
     temporary = storage.scratch(storage.join(root, f"day={day}"))
+    scalars = [name for name in arrow_schema(schema).names if name not in columns(schema)]
     row_groups: list[int] = []
     positives = np.zeros(len(schema.tasks), np.int64)
     content = 0
@@ -100,6 +101,7 @@ def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> S
             compression=COMPRESSION,
             compression_level={times_column(v): TIMES_LEVEL for v in schema.views},
             use_dictionary=False,
+            write_statistics=scalars,  # the least and the greatest cell would go into the footer
         ) as writer:
             for unit in units:
                 positives += unit.labels.sum(axis=0, dtype=np.int64)
