@@ -124,11 +124,16 @@ def _wait(thread: threading.Thread, seconds: float) -> None:
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Turn what Spark throws (pages of two languages' stack traces) into its one telling line."""
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError, Py4JNetworkError
     from pyspark.errors import PySparkException
 
     try:
         yield
+    except (Py4JNetworkError, ConnectionError, EOFError) as error:
+        raise IntentError(
+            "Spark's Java process has ended: it was killed, or ran out of memory. The samples are "
+            "as they were; run it again (docs/cluster.md tells how to give more memory)"
+        ) from error
     except (PySparkException, Py4JError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         # A Python worker's own error is the last line of its traceback; Java's is the first.
