@@ -188,15 +188,3 @@ def test_headline(auc, ci95, expected):
     assert expected in words.headline(result, simulated=False)
     simulated = words.headline(result, simulated=True)
     assert simulated.startswith("In the simulated shop, ")
-
-
-def test_words():
-    assert [say.horizon(ms) for ms in (3_600_000, 172_800_000, 90_000)] == [
-        "1 hour",
-        "2 days",
-        "1.5 minutes",
-    ]
-    assert say.percent(0.0523).replace(say.PERCENT, "%") == "5.2%"
-    assert say.percent(0.0012).replace(say.PERCENT, "%") == "0.12%"
-    assert say.span([0.051, 0.066], say.percent).replace(say.PERCENT, "%") == "5.1–6.6%"
-    assert say.number(None) == say.NOTHING and say.span(None) == "no interval"
