@@ -124,7 +124,7 @@ def unfold(columns: dict[str, np.ndarray], gap_A: np.ndarray, odd: np.ndarray) -
     ids[_FEATURES["time_gap"]] = columns["time_gap"] + gap_A
     tap, swipe = np.flatnonzero(action == TAP), np.flatnonzero(action == SWIPE_ACTION)
     for name in OF_TAPS:
-        ids[_FEATURES[name], tap] = columns[name]
+        ids[_FEATURES[name]][tap] = columns[name]
     start_x, start_y, end_y = columns["start_x"], columns["start_y"], columns["end_y"]
     rest = columns["rest"]
     s = {"start_x": start_x, "start_y": start_y, "end_y": end_y, "duration": columns["duration"]}
@@ -135,7 +135,7 @@ def unfold(columns: dict[str, np.ndarray], gap_A: np.ndarray, odd: np.ndarray) -
     s["right_left"] = right_left * (rest & 16 == 0)
     s["up_down"] = up_down * (rest & 32 == 0)
     for name, values in s.items():
-        ids[_FEATURES[name], swipe] = values
+        ids[_FEATURES[name]][swipe] = values
     ids = np.ascontiguousarray(ids.T)
     ids[odd] = columns["odd"]
     return ids

@@ -10,6 +10,9 @@ import numpy as np
 from intent.features import discretize
 from intent.schema import View
 
+# The age's id by the number of its finest steps: a table is ten times faster than the formula.
+_AGES = discretize.age(np.arange(1 + 13 * 12) * discretize.age.fine).astype(np.uint8)
+
 
 def gather(ids_AF: np.ndarray, low_B: np.ndarray, end_B: np.ndarray, length: int) -> np.ndarray:
     """The actions [max(low, end - length), end) of each group, padded on the right with 0.
@@ -36,7 +39,8 @@ def ages(
     index, real = _positions(low_B, end_B, length)
     if not len(times_A):
         return np.zeros(index.shape, np.int64)
-    return np.where(real, discretize.age(at_B[:, None] - times_A[index]), 0)
+    steps = (at_B[:, None] - times_A[index]) // discretize.age.fine
+    return _AGES.take(steps, mode="clip") * real
 
 
 def window_times(
