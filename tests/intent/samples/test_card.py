@@ -122,7 +122,7 @@ def test_the_page_needs_nothing_else_and_shows_every_n(card, tmp_path):
     assert len(page.ids) == len(set(page.ids)) and html.count("<svg") == 4 + 6 + 1
     for text in (
         f"{facts['groups']:,} sample groups of 6 users",
-        "unknown_action: 40",
+        "browse, quarantined: unknown_action 40",
         "What stands out",
         "browse_page" if "browse_page" in html else "browse_ids",
         manifest.content_hash(),
