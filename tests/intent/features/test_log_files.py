@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pickle
 import random
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -91,10 +91,10 @@ def test_what_is_not_there_is_said(tmp_path):
         find_tables(tmp_path / "taps")
 
 
-def test_without_its_package_an_object_store_is_explained(monkeypatch):
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(IntentError, match="s3fs"):
-        find_tables("s3://a-bucket/logs")
+@pytest.mark.skipif(bool(importlib.util.find_spec("gcsfs")), reason="gcsfs is installed here")
+def test_without_its_package_an_object_store_is_explained():
+    with pytest.raises(IntentError, match="gcsfs"):
+        find_tables("gs://a-bucket/logs")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
