@@ -176,7 +176,7 @@ def _build_tracks(
     if not result.shards:
         raise IntentError(_no_cut(result, schema, settings))
     made = manifests.Build(
-        days=choosing.names_of(days) if old else sorted({s.day for s in result.shards}),
+        days=sorted({shard.day for shard in result.shards}),
         span=(span.start, span.end),
         rows_in=rows,
         used=dict(sorted(result.used.items())),
@@ -196,7 +196,7 @@ def _build_tracks(
         dictionary_hash=dictionaries.hash(),
     )
     if old:
-        manifest = choosing.join(old, manifest, made.days)
+        manifest = choosing.join(old, manifest, choosing.names_of(days))
     write_petastorm_metadata(root, arrow_schema(schema), unischema(schema), manifest.shards)
     manifests.save(root, manifest, dictionaries)
     return manifest
