@@ -3,7 +3,7 @@
 Both read the same simulated logs, each in a fresh process, in turns; the rival's groups are
 compared with ours one by one. Everything is about simulated data.
 
-    python benchmarks/build_samples.py [--quick] [--out FILE] [--report FILE.md]
+    python benchmarks/build_samples.py [--quick] [--users N] [--out FILE] [--report FILE.md]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -41,7 +41,7 @@ class Size:
     length: int = 256
 
 
-FULL = Size((128, 256, 512, 1024), 256, 64, 5, 1.0, 5, 3, 100, 16)
+FULL = Size((128, 256, 512, 1024), 512, 64, 5, 1.0, 5, 3, 100, 16)
 QUICK = Size((64, 128), 64, 0, 3, 0.05, 1, 1, 0, 0, length=64)
 
 
@@ -53,7 +53,8 @@ def say(text: str) -> None:
 def measure(size: Size, folder: Path) -> dict:
     """All measurements as plain numbers; see benchmarks/samples/measures.py."""
     place = Place(folder, size.length)
-    simulate(folder / "shop", max(size.growth), size.days, 1, rate=size.rate)
+    users = max(*size.growth, size.race)
+    simulate(folder / "shop", users, size.days, 1, rate=size.rate)
     wanted = sorted({*size.growth, size.race, *([size.forms] if size.forms else [])})
     events = {f"u{n}": logs.part_of(folder / "shop", folder / f"u{n}", n) for n in wanted}
     found: dict = {"size": asdict(size), "events": events}
@@ -77,10 +78,12 @@ def measure(size: Size, folder: Path) -> dict:
     runs = measures.growth(place, grown, size.growth_repeats, measured)
     seconds = [median(r.job_s for r in runs[n]) for n in grown]
     a, b, off = measures.straight([events[n] for n in grown], seconds)
+    cpu = [median(r.all_cpu_s for r in runs[n]) for n in grown]
+    cpu_slope = measures.straight([events[n] for n in grown], cpu)[1]
     found["growth"] = {
         "users": list(size.growth), "events": [events[n] for n in grown], "job_s": seconds,
         "worker_peak_mib": [max(r.worker_peak_mib for r in runs[n]) for n in grown],
-        "a_s": a, "b_s": b, "off": off,
+        "a_s": a, "b_s": b, "off": off, "all_cpu_s": cpu, "cpu_slope_s": cpu_slope,
     }  # fmt: skip
     if size.heavy:
         say("stages, profile, heavy user")
@@ -122,6 +125,7 @@ def figures(found: dict, quick: bool) -> list[dict]:
     note("events_per_second", events / median(r["job_s"] for r in ours), "events/s")
     note("events_per_cpu_second", events / found["cpu_s"], "events/s")
     note("cpu_seconds_per_million_events", found["cpu_s"] / events * 1e6, "s")
+    note("cpu_seconds_per_million_more_events", found["growth"]["cpu_slope_s"] * 1e6, "s")
     peak = max(found["growth"]["worker_peak_mib"])
     note("worker_peak_mib", peak, "MiB", "< 1024", peak < 1024)
     off = max(map(abs, found["growth"]["off"]))
@@ -152,6 +156,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="small logs, one run each; ends within 60 s"
     )
+    parser.add_argument(
+        "--users", type=int, help="users of the race against the rival, a multiple of 64"
+    )
     parser.add_argument("--out", type=Path, help="also write the JSON line to this file")
     parser.add_argument("--report", type=Path, help="write everything as markdown to this file")
     a = parser.parse_args()
@@ -160,7 +167,9 @@ def main() -> None:
         cwd=Path(__file__).parent, capture_output=True, text=True,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(QUICK if a.quick else FULL, Path(folder))
+        size = QUICK if a.quick else FULL
+        size = replace(size, race=a.users or size.race)
+        found = measure(size, Path(folder))
     result = {
         "benchmark": "build_samples",
         "commit": commit.stdout.strip() or None,

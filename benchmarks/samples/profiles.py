@@ -12,6 +12,7 @@ from pathlib import Path
 
 Function = tuple[str, int, str]  # file, line, name
 OTHERS = "(PySpark's worker)"
+ROUNDS = 200  # more than any stack is deep
 OURS = ("intent", "cluster", "jobs")
 
 
@@ -23,37 +24,30 @@ def charged(stats: dict, owner: Callable[[Function], str | None]) -> dict[str, f
             table of function -> (calls, calls, own s, cumulative s).
         owner: whom a function is charged to; None: to its callers, each by its share.
     """
-    shares: dict[Function, dict[str, float]] = {}
-
-    def share(function: Function, above: frozenset) -> dict[str, float]:
-        if function in shares:
-            return shares[function]
-        if name := owner(function):
-            return {name: 1.0}
-        known = stats[function][4] if function in stats else {}
-        callers = {c: v[3] for c, v in known.items() if c not in above and c != function}
-        total = sum(callers.values())
-        if total <= 0:
-            return {OTHERS: 1.0}
-        found: dict[str, float] = defaultdict(float)
-        for caller, weight in callers.items():
-            for name, part in share(caller, above | {function}).items():
-                found[name] += part * weight / total
-        if not above:
-            shares[function] = dict(found)
-        return dict(found)
-
     out: dict[str, float] = defaultdict(float)
+    debts: dict[Function, float] = defaultdict(float)  # of library functions, to be handed upwards
     for function, (_, _, own, _, callers) in stats.items():
-        if name := owner(function):
-            out[name] += own
-            continue
-        for caller, values in callers.items():
-            for name, part in share(caller, frozenset([function])).items():
-                out[name] += part * values[2]
-        if not callers:
-            out[OTHERS] += own
-    return dict(out)
+        if owner(function) or not callers:
+            debts[function] += own
+        else:  # whose call it was that took how long is known here
+            for caller, values in callers.items():
+                debts[caller] += values[2]
+    for _ in range(ROUNDS):
+        above: dict[Function, float] = defaultdict(float)
+        for function, debt in debts.items():
+            known = stats[function][4] if function in stats else {}
+            weights = {c: v[3] for c, v in known.items() if c != function}
+            total = sum(weights.values())
+            if name := owner(function):
+                out[name] += debt
+            elif total <= 0:
+                out[OTHERS] += debt
+            else:
+                for caller, weight in weights.items():
+                    above[caller] += debt * weight / total
+        debts = above
+    out[OTHERS] += sum(debts.values())  # of circles of libraries that nobody of ours called
+    return {name: seconds for name, seconds in out.items() if seconds}
 
 
 def worker_seconds(folder: Path, root: Path) -> dict[str, float]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 TOP = 15  # functions shown
+GROWN = ("users", "events", "job_s", "all_cpu_s", "off", "worker_peak_mib")
 
 
 def table(head: list[str], rows: list[list]) -> str:
@@ -70,13 +71,14 @@ def markdown(result: dict, found: dict) -> str:
             ],
         ),
         "## Growth\n",
-        f"seconds = {growth['a_s']:.2f} + {growth['b_s'] * 1e6:.3f} a million events.\n",
+        f"seconds = {growth['a_s']:.2f} + {growth['b_s'] * 1e6:.3f} a million events; CPU seconds "
+        f"(all processes): {growth['cpu_slope_s'] * 1e6:.3f} for every million more.\n",
         table(
-            ["users", "events", "job s", "events/s", "off the line", "worker's peak MiB"],
+            ["users", "events", "job s", "CPU s", "events/s", "off the line", "worker's peak MiB"],
             [
-                [u, e, s, e / s, f"{off:+.1%}", peak]
-                for u, e, s, off, peak in zip(
-                    *(growth[k] for k in ("users", "events", "job_s", "off", "worker_peak_mib")),
+                [u, e, s, cpu, e / s, f"{off:+.1%}", peak]
+                for u, e, s, cpu, off, peak in zip(
+                    *(growth[k] for k in GROWN),
                     strict=True,
                 )
             ],
