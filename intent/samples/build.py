@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from intent.config import SamplesConfig
 from intent.features.span import Span
+from intent.samples.columnar import Rows
 from intent.samples.life import BuildCounts
 from intent.samples.manifest import Shard
 from intent.samples.quarantine import QuarantineWriter
 from intent.samples.records import unpack
 from intent.samples.runs import RUN
-from intent.samples.store import write_shards
-from intent.samples.tracks import TrackRow, build_tracks
+from intent.samples.store import write_chunks
+from intent.samples.tracks import build_tracks
 from intent.schema import Schema
 
 CHUNK_BYTES = 6 << 20  # of runs that are built together: some 250,000 rows
@@ -77,7 +78,7 @@ def run_task(batches: Iterable[pa.RecordBatch], plan: BuildPlan) -> TaskResult:
     tally, quarantine = BuildCounts(), QuarantineWriter(plan.root)
     try:
         rows = _rows(batches, plan, tally, quarantine)
-        shards = write_shards(plan.root, rows, plan.schema, plan.settings.groups_per_row_group)
+        shards = write_chunks(plan.root, rows, plan.schema, plan.settings.groups_per_row_group)
         files = quarantine.close()
     except BaseException:
         quarantine.abandon()
@@ -90,7 +91,7 @@ def _rows(
     plan: BuildPlan,
     tally: BuildCounts,
     quarantine: QuarantineWriter,
-) -> Iterator[TrackRow]:
+) -> Iterator[tuple[np.ndarray, Rows]]:
     for chunk in whole_buckets(batches):
         records, accounts = unpack(chunk, plan.buckets)
         for entry in accounts:
@@ -98,9 +99,9 @@ def _rows(
                 tally.drop(entry["reason"], entry["table"], entry["rows"])
         quarantine.add([entry for entry in accounts if "raw" in entry])
         if len(records.users):
-            yield from build_tracks(
-                records, plan.schema, plan.span, plan.settings, tally, plan.days
-            )
+            made = build_tracks(records, plan.schema, plan.span, plan.settings, tally, plan.days)
+            if made is not None:
+                yield made
 
 
 def whole_buckets(

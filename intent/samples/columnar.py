@@ -10,8 +10,37 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from intent.samples.tracks import TrackRow
 from intent.schema import Schema
+
+
+@dataclass(frozen=True)
+class TrackRow:
+    """One user's one day.
+
+    Attributes:
+        user_id: the user.
+        day: first millisecond of the day.
+        ids: view -> [actions, features]: what the windows of the day's cuts see, oldest first.
+        times: view -> [actions] epoch ms.
+        cut_time: [cuts] epoch ms, ascending.
+        cut_end: [cuts, views] number of actions of the track at or before the cut.
+        labels: [cuts, tasks] of 0 and 1.
+        history: [cuts, 18] ids of the history counts as of the cut.
+        profile: [6] ids.
+        since: [cuts] epoch ms, the start of the session: windows show nothing earlier. 0, or None
+            for all cuts, is no such limit.
+    """
+
+    user_id: str
+    day: int
+    ids: dict[str, np.ndarray]
+    times: dict[str, np.ndarray]
+    cut_time: np.ndarray
+    cut_end: np.ndarray
+    labels: np.ndarray
+    history: np.ndarray
+    profile: np.ndarray
+    since: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +53,8 @@ class Rows:
         cut_time: [C] epoch ms; cuts: [R] how many.
         cut_end: [C, views] actions of the row's track at or before the cut.
         labels: [C, tasks]; history: [C, 18]; profile: [R, 6].
+        since: [C] epoch ms of the start of the session, before which no window reaches; 0 for no
+            such limit.
     """
 
     users: np.ndarray
@@ -36,6 +67,7 @@ class Rows:
     labels: np.ndarray
     history: np.ndarray
     profile: np.ndarray
+    since: np.ndarray
 
     @staticmethod
     def of(rows: Sequence[TrackRow], schema: Schema) -> Rows:
@@ -52,6 +84,9 @@ class Rows:
             labels=np.concatenate([r.labels for r in rows]),
             history=np.concatenate([r.history for r in rows]),
             profile=np.stack([r.profile for r in rows]),
+            since=np.concatenate(
+                [np.zeros(len(r.cut_time), np.int64) if r.since is None else r.since for r in rows]
+            ),
         )
 
     @staticmethod
@@ -83,6 +118,7 @@ class Rows:
             labels=_copy(self.labels, cuts),
             history=_copy(self.history, cuts),
             profile=self.profile[index],
+            since=_copy(self.since, cuts),
         )
 
     @property

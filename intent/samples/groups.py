@@ -46,10 +46,11 @@ def columns(schema: Schema) -> dict[str, tuple[np.dtype, tuple]]:
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
-    """user_id, time (epoch ms of the cut), one label column a task, and the arrays."""
+    """user_id, time and since (epoch ms of the cut and of its session), labels, and the arrays."""
     labels = [(f"label_{t.name}", pa.uint8()) for t in schema.tasks]
     cells = [(name, pa.binary()) for name in columns(schema)]
-    return pa.schema([("user_id", pa.string()), ("time", pa.int64()), *labels, *cells])
+    scalars = [("user_id", pa.string()), ("time", pa.int64()), ("since", pa.int64())]
+    return pa.schema([*scalars, *labels, *cells])
 
 
 def unischema(schema: Schema):
@@ -61,7 +62,8 @@ def unischema(schema: Schema):
     from petastorm.unischema import Unischema, UnischemaField
     from pyspark.sql.types import LongType, ShortType, StringType
 
-    scalars = [("user_id", np.str_, StringType()), ("time", np.int64, LongType())]
+    scalars = [("user_id", np.str_, StringType())]
+    scalars += [(name, np.int64, LongType()) for name in ("time", "since")]
     scalars += [(f"label_{t.name}", np.uint8, ShortType()) for t in schema.tasks]
     fields = [UnischemaField(n, t, (), ScalarCodec(s), False) for n, t, s in scalars]
     for name, (dtype, shape) in columns(schema).items():
@@ -79,7 +81,7 @@ def _tables(unit: Unit) -> Iterator[pa.Table]:
             low, end = unit.low[name][index], unit.end[name][index]
             times = window_times(unit.times[name], low, end, unit.schema.length)
             arrays[times_column(view)] = times
-        data = {"user_id": unit.users[index], "time": unit.at[index]}
+        data = {"user_id": unit.users[index], "time": unit.at[index], "since": unit.since[index]}
         for i, task in enumerate(unit.schema.tasks):
             data[f"label_{task.name}"] = unit.labels[index, i]
         for name in columns(unit.schema):

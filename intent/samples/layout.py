@@ -34,7 +34,11 @@ def columns(schema: Schema) -> dict[str, Column]:
     for view in schema.views:
         found |= view_columns(view)
         found[f"{view.name}_step"] = count
-    found |= {"cut_step": count, "labels": Column(np.dtype("u1"), (len(schema.tasks),))}
+    found |= {
+        "cut_step": count,
+        "cut_reach": count,
+        "labels": Column(np.dtype("u1"), (len(schema.tasks),)),
+    }
     for name in ("history", "profile"):
         features = getattr(schema, name)
         if features:

@@ -99,6 +99,7 @@ def groups_at(
         history=history_ids(life, at, schema) if schema.history else None,
         profile=life.profile[users] if schema.profile else None,
         users=life.users.to_numpy(zero_copy_only=False)[users],
+        since=np.zeros_like(at) if session_gap_ms is None else begin & ((1 << TIME_BITS) - 1),
     )
 
 

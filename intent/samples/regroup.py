@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from intent.errors import IntentError
 from intent.samples.cells import decode_cell
+from intent.samples.columnar import TrackRow
 from intent.samples.groups import columns, times_column
-from intent.samples.tracks import TrackRow
 from intent.schema import DAY_MS, Schema
 
 
@@ -27,12 +27,13 @@ class Groups:
     """Rows of the layout "groups", B of them.
 
     Attributes:
-        users: [B]; at: [B] epoch ms of the cuts; labels: [B, tasks].
+        users: [B]; at, since: [B] epoch ms of the cuts and of their sessions; labels: [B, tasks].
         arrays: column (`groups.columns`) -> [B, ...].
     """
 
     users: np.ndarray
     at: np.ndarray
+    since: np.ndarray
     labels: np.ndarray
     arrays: dict[str, np.ndarray]
 
@@ -43,7 +44,7 @@ class Groups:
         """The groups low to high."""
         cut = slice(low, high)
         arrays = {name: values[cut] for name, values in self.arrays.items()}
-        return Groups(self.users[cut], self.at[cut], self.labels[cut], arrays)
+        return Groups(self.users[cut], self.at[cut], self.since[cut], self.labels[cut], arrays)
 
     def and_then(self, more: Groups) -> Groups:
         """These groups and `more` behind them."""
@@ -54,7 +55,13 @@ class Groups:
 
 def needed_columns(schema: Schema) -> list[str]:
     """Columns of a shard of the layout "groups"."""
-    return ["user_id", "time", *(f"label_{t.name}" for t in schema.tasks), *columns(schema)]
+    return [
+        "user_id",
+        "time",
+        "since",
+        *(f"label_{t.name}" for t in schema.tasks),
+        *columns(schema),
+    ]
 
 
 def read_groups(table: pa.Table, schema: Schema) -> Groups:
@@ -82,6 +89,7 @@ def read_groups(table: pa.Table, schema: Schema) -> Groups:
     return Groups(
         users=table["user_id"].to_numpy(),
         at=table["time"].to_numpy(),
+        since=table["since"].to_numpy(),
         labels=np.stack(labels, axis=1),
         arrays=arrays,
     )
@@ -129,4 +137,5 @@ def regroup(day: Groups, schema: Schema) -> TrackRow:
         labels=day.labels,
         history=day.arrays.get("history", np.zeros((len(day), 0), np.uint8)),
         profile=day.arrays["profile"][0] if schema.profile else np.zeros(0, np.uint8),
+        since=day.since,
     )

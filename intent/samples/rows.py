@@ -38,6 +38,7 @@ def encode_rows(rows: Rows, schema: Schema) -> pa.Table:
         "moment_mid": ((gaps >> 8).astype(np.uint8), line.moments),
         "moment_high": (gaps >> 16, line.moments),
         "cut_step": (line.steps[CUT], rows.cuts),
+        "cut_reach": (_reach(rows), rows.cuts),
         "labels": (rows.labels, rows.cuts),
     }
     for i, view in enumerate(schema.views):
@@ -69,6 +70,15 @@ def encode_rows(rows: Rows, schema: Schema) -> pa.Table:
     return pa.Table.from_arrays(
         [*scalars, pa.array(line.start), *cells], schema=arrow_schema(schema)
     )
+
+
+def _reach(rows: Rows) -> np.ndarray:
+    """How many ms, the cut's own included, windows reach back at most; 0 for no limit. [C]
+
+    A session that is longer than the type can say (49 days) is no limit.
+    """
+    reach = np.where(rows.since > 0, rows.cut_time - rows.since + 1, 0)
+    return np.where(reach < 2**32, reach, 0)
 
 
 def _view_parts(
@@ -172,13 +182,14 @@ def decode_rows(table: pa.Table, stored: Schema, schema: Schema) -> Rows:
         ends.append(np.searchsorted(at[name], at[CUT], "right") - first[own])
         ids[name] = _view_ids(view, values, lengths, times[name])
     tasks = [stored.tasks.index(t) for t in schema.tasks]
+    cut_time, reach = moments[at[CUT]], values["cut_reach"].astype(np.int64)
     nothing = np.zeros((int(cuts.sum()), 0), np.uint8)
     return Rows(
         users=table["user_id"].to_numpy(),
         ids=ids,
         times=times,
         actions=actions,
-        cut_time=moments[at[CUT]],
+        cut_time=cut_time,
         cuts=cuts,
         cut_end=np.stack(ends, axis=1) if ends else nothing.astype(np.int64),
         labels=values["labels"][:, tasks],
@@ -186,6 +197,7 @@ def decode_rows(table: pa.Table, stored: Schema, schema: Schema) -> Rows:
         profile=values["profile"].reshape(len(cuts), -1)
         if schema.profile
         else np.zeros((len(cuts), 0), np.uint8),
+        since=np.where(reach > 0, cut_time + 1 - reach, 0),
     )
 
 
@@ -196,7 +208,7 @@ def _fit(
     groups: np.ndarray,
 ) -> bool:
     """Whether arrays that belong together have the same length in every row."""
-    expected = {"labels": groups, "cut_step": groups, "history": groups}
+    expected = dict.fromkeys(("labels", "cut_step", "cut_reach", "history"), groups)
     expected |= dict.fromkeys(("moment_mid", "moment_high"), lengths["moment_low"])
     expected["profile"] = np.full(len(groups), len(schema.profile))
     for view in schema.views:

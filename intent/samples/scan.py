@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from intent import storage
 from intent.samples import groups, regroup
+from intent.samples.columnar import TrackRow
 from intent.samples.manifest import Manifest, Shard
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.rows import Rows, content, decode_rows
-from intent.samples.tracks import TrackRow
 from intent.samples.units import Unit, needed_columns, unit_of
 from intent.schema import Schema
 

@@ -19,11 +19,10 @@ import pyarrow.parquet as pq
 from intent import storage
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
-from intent.samples.columnar import Rows
+from intent.samples.columnar import Rows, TrackRow
 from intent.samples.layout import arrow_schema
 from intent.samples.manifest import Shard
 from intent.samples.rows import content, encode_rows
-from intent.samples.tracks import TrackRow
 from intent.schema import DAY_MS, Schema
 
 COMPRESSION = "zstd"

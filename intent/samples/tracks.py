@@ -6,48 +6,20 @@ day that has a cut. It is vectorized over all users of a chunk: no loop over eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
+import pyarrow as pa
 
 from intent.config import SamplesConfig
 from intent.features import tables
 from intent.features.history import TIME_BITS, TIME_MASK
 from intent.features.span import Span
 from intent.samples import cuts as cutting
-from intent.samples.cleaning import keep_negatives
+from intent.samples.cleaning import keep_negatives, session_of, session_starts
+from intent.samples.columnar import Rows
 from intent.samples.life import BuildCounts, Life, history_ids, read_life
 from intent.samples.records import Records
-from intent.samples.trim import trim
+from intent.samples.trim import seen_by_windows
 from intent.schema import DAY_MS, Schema
-
-
-@dataclass(frozen=True)
-class TrackRow:
-    """One user's one day.
-
-    Attributes:
-        user_id: the user.
-        day: first millisecond of the day.
-        ids: view -> [actions, features]: what the windows of the day's cuts see, oldest first.
-        times: view -> [actions] epoch ms.
-        cut_time: [cuts] epoch ms, ascending.
-        cut_end: [cuts, views] number of actions of the track at or before the cut.
-        labels: [cuts, tasks] of 0 and 1.
-        history: [cuts, 18] ids of the history counts as of the cut.
-        profile: [6] ids.
-    """
-
-    user_id: str
-    day: int
-    ids: dict[str, np.ndarray]
-    times: dict[str, np.ndarray]
-    cut_time: np.ndarray
-    cut_end: np.ndarray
-    labels: np.ndarray
-    history: np.ndarray
-    profile: np.ndarray
 
 
 def build_tracks(
@@ -57,8 +29,8 @@ def build_tracks(
     settings: SamplesConfig,
     tally: BuildCounts,
     days: Span | None = None,
-) -> Iterator[TrackRow]:
-    """Track rows of the users in `records`, ordered by user, then day.
+) -> tuple[np.ndarray, Rows] | None:
+    """Track rows of the users in `records`, ordered by user, then day; None where there are none.
 
     Args:
         records: usable records of complete users.
@@ -67,6 +39,8 @@ def build_tracks(
         settings: of the cleaning and the cuts.
         tally: is added to.
         days: cuts are drawn in these days only; None for the whole span.
+
+    Returns: the first ms of each row's day [R], and the rows.
     """
     life = read_life(records, schema, span, tally, settings)
     every = life.moments()
@@ -81,7 +55,14 @@ def build_tracks(
     ends = np.stack(
         [np.searchsorted(life.keys[v.name], cuts, "right") for v in schema.views], axis=1
     )
-    begins = _begins(life, cuts, every, schema)
+    begin = cuts >> TIME_BITS << TIME_BITS
+    since = None
+    if settings.session_gap_minutes is not None:
+        starts = session_starts(every, round(settings.session_gap_minutes * 60_000))
+        tally.count("sessions", len(starts))
+        begin = session_of(cuts, starts)
+        since = begin & TIME_MASK
+    begins = _begins(life, begin, schema)
     enough = np.minimum(ends - begins, schema.length).sum(axis=1) >= settings.min_actions
     tally.count("short_cuts", (~enough).sum())
     browse = schema.view("browse")
@@ -90,35 +71,50 @@ def build_tracks(
     lot = keep_negatives(cuts, life.user_hash, labels, settings.negative_rate, settings.seed)
     tally.count("undersampled_cuts", (enough & ~lot).sum())
     kept = enough & lot
-    cuts, ends, begins, labels = cuts[kept], ends[kept], begins[kept], labels[kept]
-    if not len(cuts):
-        return
-    history = history_ids(life, cuts, schema)
-    names = life.users.to_numpy(zero_copy_only=False).astype(object)
-    user = cuts >> TIME_BITS
-    day = (cuts & TIME_MASK) // DAY_MS
+    if not kept.any():
+        return None
+    since = None if since is None else since[kept]
+    return _rows(life, cuts[kept], begins[kept], ends[kept], labels[kept], since, schema)
+
+
+def _rows(
+    life: Life,
+    cuts: np.ndarray,
+    begins: np.ndarray,
+    ends: np.ndarray,
+    labels: np.ndarray,
+    since: np.ndarray | None,
+    schema: Schema,
+) -> tuple[np.ndarray, Rows]:
+    """Cuts [C] and where their windows are in each view [C, views] as rows, one a user and day."""
+    user, time = cuts >> TIME_BITS, cuts & TIME_MASK
+    day = time // DAY_MS
     first = np.flatnonzero(np.r_[True, (np.diff(user) != 0) | (np.diff(day) != 0)])
-    start = np.maximum(ends[first] - schema.length, begins[first])
-    for row, (low, high) in enumerate(zip(first, np.r_[first[1:], len(cuts)], strict=True)):
-        parts = {
-            v.name: slice(start[row, i], max(start[row, i], ends[high - 1, i]))
-            for i, v in enumerate(schema.views)
-        }
-        row_of_day = TrackRow(
-            user_id=names[user[low]],
-            day=int(day[low]) * DAY_MS,
-            ids={name: life.ids[name][part] for name, part in parts.items()},
-            times={name: life.keys[name][part] & TIME_MASK for name, part in parts.items()},
-            cut_time=cuts[low:high] & TIME_MASK,
-            cut_end=(ends[low:high] - start[row]).astype(np.uint32),
-            labels=labels[low:high],
-            history=history[low:high],
-            profile=life.profile[user[low]],
-        )
-        yield trim(row_of_day, schema.length)
+    of_row = np.diff(np.r_[first, len(cuts)])
+    ids, times, actions, cut_end = {}, {}, {}, []
+    for i, view in enumerate(schema.views):
+        low = np.maximum(ends[:, i] - schema.length, begins[:, i])
+        places, actions[view.name], end = seen_by_windows(low, ends[:, i], of_row)
+        ids[view.name] = life.ids[view.name][places]
+        times[view.name] = life.keys[view.name][places] & TIME_MASK
+        cut_end.append(end)
+    names = life.users.take(pa.array(user[first])).to_numpy(zero_copy_only=False)
+    rows = Rows(
+        users=names.astype(object),
+        ids=ids,
+        times=times,
+        actions=actions,
+        cut_time=time,
+        cuts=of_row,
+        cut_end=np.stack(cut_end, axis=1),
+        labels=labels,
+        history=history_ids(life, cuts, schema),
+        profile=life.profile[user[first]],
+        since=np.zeros(len(cuts), np.int64) if since is None else since,
+    )
+    return day[first] * DAY_MS, rows
 
 
-def _begins(life: Life, cuts: np.ndarray, moments: np.ndarray, schema: Schema) -> np.ndarray:
-    """Where the actions that a window may hold begin in each view, [cuts, views]."""
-    low = cuts >> TIME_BITS << TIME_BITS
-    return np.stack([np.searchsorted(life.keys[v.name], low) for v in schema.views], axis=1)
+def _begins(life: Life, from_: np.ndarray, schema: Schema) -> np.ndarray:
+    """Where the actions at or after the keys `from_` begin in each view, [cuts, views]."""
+    return np.stack([np.searchsorted(life.keys[v.name], from_) for v in schema.views], axis=1)

@@ -1,43 +1,40 @@
 """Leaves out of a track what no window of its cuts sees.
 
 Between two cuts there can be more actions than a window holds, above all where few cuts are kept of
-a day. Nothing reads them, so they are not stored, and the windows of a day tell its whole track:
-that is what makes `intent.samples.regroup` exact.
+a day, or where sessions shorten the windows. Nothing reads them, so they are not stored, and the
+windows of a day tell its whole track: that is what makes `intent.samples.regroup` exact.
+
+Letters: R tracks, C cuts of all tracks, A actions that the windows of a track show, track by track.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from intent.samples.tracks import TrackRow
 
+def seen_by_windows(
+    low: np.ndarray, end: np.ndarray, cuts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The actions that the windows [low, end) of each track's cuts show.
 
-def trim(row: TrackRow, length: int) -> TrackRow:
-    """The same groups from the fewest actions: those in the last `length` before some cut.
+    Args:
+        low, end: [C] positions in an array of actions; ascending within a track.
+        cuts: [R] number of cuts of each track, none of them 0.
 
-    Returns `row` itself where every action is seen.
+    Returns: the positions [A], track by track; how many belong to each track [R]; and where each
+        window ends in its own track [C].
     """
-    ends = row.cut_end.astype(np.int64)
-    total = [len(times) for times in row.times.values()]
-    between = np.diff(ends, axis=0, prepend=0)  # actions between a cut and the one before it
-    if (between <= length).all() and (ends[-1] == total).all():
-        return row
-    ids, times = dict(row.ids), dict(row.times)
-    for column, name in enumerate(row.ids):
-        end = ends[:, column]
-        shown = seen(np.maximum(end - length, 0), end, total[column])
-        ids[name], times[name] = ids[name][shown], times[name][shown]
-        ends[:, column] = np.r_[0, np.cumsum(shown)][end]
-    return replace(row, ids=ids, times=times, cut_end=ends.astype(row.cut_end.dtype))
-
-
-def seen(low: np.ndarray, end: np.ndarray, actions: int) -> np.ndarray:
-    """Whether each action lies in one of the windows [low, end), bool [actions]."""
-    open_windows = np.zeros(actions + 1, np.int64)
-    np.add.at(open_windows, low, 1)
-    np.add.at(open_windows, end, -1)
-    return np.cumsum(open_windows[:-1]) > 0
+    first = np.cumsum(cuts) - cuts
+    own = np.repeat(np.arange(len(cuts)), cuts)
+    start, stop = low[first], np.maximum(end[first + cuts - 1], low[first])
+    lengths = stop - start
+    offset = np.cumsum(lengths) - lengths
+    shift = (offset - start)[own]
+    total = int(lengths.sum())
+    opened = np.bincount(low + shift, minlength=total + 1)
+    closed = np.bincount(np.maximum(end, low) + shift, minlength=total + 1)
+    shown = np.cumsum(opened - closed)[:total] > 0
+    places = np.flatnonzero(shown) - np.repeat(offset - start, lengths)[shown]
+    before = np.r_[0, np.cumsum(shown)]
+    kept = before[offset + lengths] - before[offset]
+    return places, kept, before[np.maximum(end, low) + shift] - before[offset][own]

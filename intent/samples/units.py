@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from intent.features.history import key
 from intent.samples.columnar import Rows
 from intent.samples.fusion import fusion_order
 from intent.samples.layout import needed_columns as needed_columns
@@ -26,11 +27,12 @@ class Unit:
     Attributes:
         schema: which sources were read.
         ids: view -> [A, F]; times: view -> [A].
-        low, end: view -> [C] where a cut's track begins and where its window ends.
+        low, end: view -> [C] where a cut's track or session begins, and where its window ends.
         at: [C] epoch ms of the cuts.
         labels: [C, tasks].
         history: [C, 18] ids; profile: [C, 6] ids, or None where the schema lacks them.
         users: [C] user of each cut.
+        since: [C] epoch ms of the start of each cut's session; 0 where windows know no sessions.
     """
 
     schema: Schema
@@ -43,6 +45,7 @@ class Unit:
     history: np.ndarray | None
     profile: np.ndarray | None
     users: np.ndarray
+    since: np.ndarray
 
     @property
     def groups(self) -> int:
@@ -91,16 +94,25 @@ def read_unit(table: pa.Table, stored: Schema, schema: Schema) -> Unit:
 def unit_of(rows: Rows, schema: Schema) -> Unit:
     """The groups of some rows."""
     own = np.repeat(np.arange(len(rows.users)), rows.cuts)
-    low = {n: (np.cumsum(a) - a)[own] for n, a in rows.actions.items()}
+    first = {n: (np.cumsum(a) - a)[own] for n, a in rows.actions.items()}
     return Unit(
         schema=schema,
         ids=rows.ids,
         times=rows.times,
-        low=low,
-        end={v.name: low[v.name] + rows.cut_end[:, i] for i, v in enumerate(schema.views)},
+        low={n: np.maximum(low, _session(rows, n, own)) for n, low in first.items()},
+        end={v.name: first[v.name] + rows.cut_end[:, i] for i, v in enumerate(schema.views)},
         at=rows.cut_time,
         labels=rows.labels,
         history=rows.history if schema.history else None,
         profile=rows.profile[own] if schema.profile else None,
         users=rows.users[own],
+        since=rows.since,
     )
+
+
+def _session(rows: Rows, view: str, own: np.ndarray) -> np.ndarray | int:
+    """Where in the view's actions the session of each cut begins, [C]; 0 without sessions."""
+    if not rows.since.any():
+        return 0
+    row = np.repeat(np.arange(len(rows.users)), rows.actions[view])
+    return np.searchsorted(key(row, rows.times[view]), key(own, rows.since))

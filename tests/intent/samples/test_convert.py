@@ -12,13 +12,12 @@ import pytest
 from intent.errors import IntentError
 from intent.samples import groups, regroup
 from intent.samples import manifest as manifests
-from intent.samples.columnar import Rows
+from intent.samples.columnar import Rows, TrackRow
 from intent.samples.convert import convert, read_shard
 from intent.samples.regroup import read_groups, track_rows
 from intent.samples.rows import encode_rows
 from intent.samples.store import write_shards
-from intent.samples.tracks import TrackRow
-from intent.samples.trim import seen, trim
+from intent.samples.trim import seen_by_windows
 from intent.schema import DAY_MS, PAPER
 from tests.support.build import DICTIONARIES, build_samples
 from tests.support.raw_logs import START, random_logs
@@ -53,8 +52,24 @@ def random_row(rng: np.random.Generator, user: str, day: int, schema) -> TrackRo
         labels=rng.integers(0, 2, (len(cut_time), len(schema.tasks))).astype(np.uint8),
         history=rng.integers(1, 20, (len(cut_time), len(schema.history))).astype(np.uint8),
         profile=rng.integers(0, 3, len(schema.profile)).astype(np.uint8),
+        since=np.maximum.accumulate(cut_time - rng.integers(0, 40, len(cut_time)))
+        if rng.random() < 0.5
+        else None,
     )
-    return trim(row, LENGTH)
+    return trimmed(row, LENGTH)
+
+
+def trimmed(row: TrackRow, length: int) -> TrackRow:
+    """The row without what no window sees."""
+    ids, times, ends = {}, {}, []
+    for i, name in enumerate(row.ids):
+        end = row.cut_end[:, i].astype(np.int64)
+        begin = 0 if row.since is None else np.searchsorted(row.times[name], row.since)
+        low = np.maximum(np.maximum(end - length, 0), begin)
+        places, _, end = seen_by_windows(low, end, np.array([len(end)]))
+        ids[name], times[name] = row.ids[name][places], row.times[name][places]
+        ends.append(end)
+    return replace(row, ids=ids, times=times, cut_end=np.stack(ends, axis=1).astype(np.uint32))
 
 
 def encoded(rows, schema) -> pa.Table:
@@ -101,12 +116,16 @@ def test_there_and_back_again_is_the_same_from_either_layout(tmp_path, seed, sou
     assert convert(tmp_path / "again", tmp_path / "g").shards == dense.shards
 
 
-def test_built_from_logs_there_and_back_again_every_group_is_the_same(tmp_path):
-    built = build_samples(tmp_path / "s", random_logs(), per_day=5, length=LENGTH)
+@pytest.mark.parametrize("gap", [None, 20])
+def test_built_from_logs_there_and_back_again_every_group_is_the_same(tmp_path, gap):
+    built = build_samples(
+        tmp_path / "s", random_logs(), per_day=5, length=LENGTH, session_gap_minutes=gap
+    )
     (tmp_path / "s" / ".intent-samples").touch()
     dense = convert(tmp_path / "s", tmp_path / "g")
     tracks = convert(tmp_path / "g", tmp_path / "t")
     assert tracks.groups == dense.groups == built.groups > 20
+    assert tracks.content_hash() == built.content_hash()
     assert convert(tmp_path / "t", tmp_path / "g2").content_hash() == dense.content_hash()
 
 
@@ -132,7 +151,7 @@ def test_the_comparison_notices(tmp_path, damage):
         labels[0] ^= 1
     else:
         at = at[::-1]
-    broken = regroup.Groups(whole.users, at, labels, arrays)
+    broken = replace(whole, at=at, labels=labels, arrays=arrays)
     if damage == "the order":
         with pytest.raises(IntentError, match="order of time"):
             list(track_rows([broken], schema))
@@ -164,18 +183,20 @@ def test_times_of_a_window_stand_where_its_actions_stand(tmp_path):
 
 
 def test_what_no_window_sees_is_left_out_and_no_window_changes():
-    assert seen(np.array([0, 6]), np.array([3, 8]), 9).tolist() == [
-        *[True] * 3, *[False] * 3, *[True] * 2, False,
-    ]  # fmt: skip
+    low, end = np.array([0, 6, 2, 2, 9]), np.array([3, 8, 2, 5, 9])
+    places, kept, ends = seen_by_windows(low, end, np.array([2, 2, 1]))
+    assert places.tolist() == [0, 1, 2, 6, 7, 2, 3, 4]
+    assert kept.tolist() == [5, 3, 0] and ends.tolist() == [3, 5, 0, 3, 0]
     rng = np.random.default_rng(5)
-    schema = replace(PAPER.keep(["tap"]), length=3)
-    ids = rng.integers(1, 3, (10, 3)).astype(np.uint16)
-    row = TrackRow(
-        user_id="u", day=0, ids={"tap": ids}, times={"tap": np.arange(10)},
-        cut_time=np.array([1, 9]), cut_end=np.array([[2], [10]], np.uint32),
-        labels=np.zeros((2, 2), np.uint8), history=np.zeros((2, 0)), profile=np.zeros(0),
-    )  # fmt: skip
-    small = trim(row, schema.length)
-    assert small.times["tap"].tolist() == [0, 1, 7, 8, 9] and small.cut_end.tolist() == [[2], [5]]
-    assert (small.ids["tap"] == ids[[0, 1, 7, 8, 9]]).all() and small.cut_end.dtype == np.uint32
-    assert trim(small, schema.length) is small
+    for _ in range(20):
+        cuts = rng.integers(1, 6, 4)
+        end = np.concatenate([np.sort(rng.integers(0, 40, n)) + 50 * i for i, n in enumerate(cuts)])
+        low = np.maximum(end - rng.integers(0, 7), 50 * np.repeat(np.arange(4), cuts))
+        places, kept, ends = seen_by_windows(low, end, cuts)
+        first = np.repeat(np.cumsum(kept) - kept, cuts)
+        for a, b, where in zip(low, end, first + ends, strict=True):
+            assert places[where - (b - a) : where].tolist() == list(range(a, b))
+        assert len(places) == sum(
+            len({x for a, b in w for x in range(a, b)})
+            for w in np.split(np.stack([low, end], axis=1), np.cumsum(cuts)[:-1])
+        )

@@ -12,12 +12,11 @@ import pytest
 
 from intent.errors import IntentError
 from intent.samples.cells import pack_cells, unpack_cells
-from intent.samples.columnar import Rows
+from intent.samples.columnar import Rows, TrackRow
 from intent.samples.layout import arrow_schema, columns, needed_columns, unischema
 from intent.samples.manifest import Shard
 from intent.samples.rows import content, decode_rows, encode_rows
 from intent.samples.store import ShardWriter, write_chunks, write_petastorm_metadata, write_shards
-from intent.samples.tracks import TrackRow
 from intent.schema import DAY_MS, PAPER, SWIPE
 
 DAY = 20_000 * DAY_MS
@@ -48,6 +47,7 @@ def random_row(rng: np.random.Generator, schema=PAPER, user="u", day=DAY, wild=F
         labels=rng.integers(0, 2, (cuts, len(schema.tasks))).astype(np.uint8),
         history=rng.integers(0, 102, (cuts, len(schema.history))).astype(np.uint8),
         profile=rng.integers(0, 18, len(schema.profile)).astype(np.uint8),
+        since=cut_time - rng.integers(0, DAY_MS, cuts) if rng.random() < 0.5 else None,
     )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def swipes(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def same(a: Rows, b: Rows) -> bool:
     """Whether all arrays are equal, types included where they are ids."""
-    for name in ("users", "cut_time", "cuts", "cut_end", "labels", "history", "profile"):
+    for name in ("users", "cut_time", "cuts", "cut_end", "labels", "history", "profile", "since"):
         if not np.array_equal(getattr(a, name), getattr(b, name)):
             return False
     return all(

@@ -171,3 +171,29 @@ def test_open_samples_names_the_shard_that_is_not_as_written(tmp_path, logs):
         shard.unlink() if damaged is None else shard.write_bytes(damaged)
         with pytest.raises(IntentError, match=f"{shard.name}.*{message}"):
             open_samples(tmp_path)
+
+
+def test_windows_reach_back_to_the_start_of_their_session_and_no_further(tmp_path, logs, samples):
+    gap = 20 * 60_000
+    manifest = build_samples(tmp_path, logs, length=LENGTH, session_gap_minutes=20)
+    assert manifest.counted["sessions"] > 20
+    whole = {(u, t): inputs for u, t, inputs, _ in groups(*samples)}
+    shorter = same = 0
+    for user, t0, inputs, _ in groups(tmp_path, manifest):
+        frames = [f[f.user_id == user] for f in logs.values() if "timestamp" in f]
+        times = np.unique(np.concatenate([f.timestamp.to_numpy() for f in frames]))
+        times = times[times <= t0]
+        pauses = np.flatnonzero(np.diff(times) > gap)
+        start = times[pauses[-1] + 1] if len(pauses) else times[0]
+        for view, table in (("swipe", "touch"), ("tap", "tap"), ("browse", "browse")):
+            mine = logs[table][logs[table].user_id == user].timestamp
+            in_session = int(((mine >= start) & (mine <= t0)).sum())
+            marker = PAPER.view(view).marker_column
+            got, full = inputs[view], whole[user, t0][view]
+            real = int((got[:, marker] > 0).sum())
+            assert real == min(in_session, LENGTH)
+            last = full[(full[:, marker] > 0)][-real:] if real else full[:0]
+            assert (got[:real] == last).all() and not got[real:].any()
+            shorter += real < (full[:, marker] > 0).sum()
+            same += real == (full[:, marker] > 0).sum()
+    assert shorter > 100 and same > 0
