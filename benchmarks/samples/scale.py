@@ -24,14 +24,14 @@ class Scale:
     network_gbit: float = 25  # of a machine, per second
     disk_mb: float = 500  # of a machine, per second
     busy: float = 0.7  # share of the core time that is used: the ends of stages leave cores idle
-    cpu_per_million: float = 30.0  # CPU seconds a million events, all processes
-    raw_bytes: float = 19.0  # of an event in the logs
+    cpu_per_million: float = 3.6  # CPU seconds a million events, all processes
+    raw_bytes: float = 19.6  # of an event in the logs
     reads: float = 2  # times that the logs are read
-    shuffle_bytes: float = 30.0  # of an event
-    group_bytes: float = 614.0
+    shuffle_bytes: float = 14.3  # of an event
+    group_bytes: float = 295.0
     dense_bytes: float = 1845.0  # of a padded group
     events_per_task: float = 2e6
-    worker_mib: float = 400.0  # peak of a Python worker
+    worker_mib: float = 340.0  # peak of a Python worker
 
 
 def rows(s: Scale) -> list[tuple[str, str, str]]:
@@ -49,10 +49,10 @@ def rows(s: Scale) -> list[tuple[str, str, str]]:
         ("events", f"{s.users:,.0f} x {s.days:g} x {s.actions:,.0f}", billion),
         (
             "core time", f"{events / 1e6:,.0f} million x {s.cpu_per_million:g} s",
-            f"{core_s / 3600:,.0f} core hours",
+            f"{core_s / 3600:,.1f} core hours",
         ),
         (
-            "time for the cores", f"{core_s / 3600:,.0f} h / ({all_cores:g} x {s.busy:g})",
+            "time for the cores", f"{core_s / 3600:,.1f} h / ({all_cores:g} x {s.busy:g})",
             _time(core_s / all_cores / s.busy),
         ),
         ("logs", f"{billion} x {s.raw_bytes:g} B", _bytes(raw)),
@@ -104,7 +104,7 @@ def table(s: Scale) -> str:
 
 
 def _bytes(n: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if n >= size:
             return f"{n / size:.3g} {unit}"
     return f"{n:.0f} B"
