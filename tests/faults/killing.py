@@ -113,6 +113,12 @@ def itself(process: subprocess.Popen) -> list[psutil.Process]:
     return []
 
 
+def its_driver(process: subprocess.Popen) -> list[psutil.Process]:
+    """The two halves of a driver under spark-submit: Java, which was started, and its Python."""
+    below = descendants(process.pid)
+    return itself(process) + [p for p in below if _name(p).startswith("python")]
+
+
 def its_java(process: subprocess.Popen) -> list[psutil.Process]:
     """The Java below it, in which a local driver has its executors."""
     return [p for p in descendants(process.pid) if _name(p) == "java"]
