@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from intent import storage
 from intent.samples import manifest as manifests
 from tests.faults.watching import PAUSE_S, watching
 from tests.support.build import build_samples
@@ -34,7 +35,7 @@ def put_files(source: Path, target: Path) -> None:
 
 
 def put_manifest(source: Path, target: Path) -> None:
-    manifests.write_atomically(target / manifests.NAME, (source / manifests.NAME).read_text())
+    storage.write_atomically(target / manifests.NAME, (source / manifests.NAME).read_text())
 
 
 def test_files_first_and_the_manifest_last_is_right_also_over_an_old_dataset(datasets, tmp_path):
