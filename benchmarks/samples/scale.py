@@ -29,7 +29,7 @@ class Scale:
     reads: float = 2  # times that the logs are read
     shuffle_bytes: float = 14.3  # of an event
     group_bytes: float = 295.0
-    dense_bytes: float = 1845.0  # of a padded group
+    dense_bytes: float = 1866.0  # of a padded group
     events_per_task: float = 2e6
     worker_mib: float = 340.0  # peak of a Python worker
 
