@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import psutil
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 T = TypeVar("T")
+# What comes too late once Java runs; and the daemon is for executors that can import ours at once.
+STARTED_WITH = {
+    "spark.driver.memory", "spark.driver.extraJavaOptions", "spark.python.daemon.module",
+}  # fmt: skip
 
 
 def session(name: str, cores: int | None = None, input_bytes: int | None = None) -> SparkSession:
@@ -50,7 +53,7 @@ def session(name: str, cores: int | None = None, input_bytes: int | None = None)
     conf = SparkConf()  # what Java knows by now: ours for local mode, and all that the user gave
     local = conf.get("spark.master", "").startswith("local")
     for key, value in _chosen(conf, input_bytes or 0, local, cores).items():
-        if key != "spark.driver.memory":  # Java has it already
+        if key not in STARTED_WITH:
             conf.setIfMissing(key, value)
     spark = SparkSession.builder.config(conf=conf).appName(name).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
@@ -59,16 +62,14 @@ def session(name: str, cores: int | None = None, input_bytes: int | None = None)
 
 def _local_launch(cores: int | None) -> dict[str, str]:
     """What Java must know when it starts, in local mode."""
-    quiet = f"-Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
     known = settings(0, cores or _all_cores(), True, psutil.virtual_memory().total)
+    early = ("driver.memory", "driver.extraJavaOptions", "python.daemon.module")
+    early += ("ui.enabled", "ui.showConsoleProgress")
     return {
         "spark.master": local_master(cores),
-        "spark.driver.memory": known["spark.driver.memory"],
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": quiet,
-        "spark.ui.enabled": known["spark.ui.enabled"],
-        "spark.ui.showConsoleProgress": known["spark.ui.showConsoleProgress"],
+        **{f"spark.{name}": known[f"spark.{name}"] for name in early},
     }
 
 

@@ -8,6 +8,8 @@ What a user sets (--conf, spark-defaults.conf, PYSPARK_SUBMIT_ARGS) goes before 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from intent.errors import UsageError
 
 MIB = 1 << 20
@@ -16,12 +18,16 @@ GIB = 1 << 30
 # Least and most of the input for a task that reads: starting one costs, and so does losing one.
 SPLIT_BYTES = (1 * MIB, 64 * MIB)
 SPLITS_PER_CORE = 4  # so that a slow core is made up for by the others
-RESULT_BYTES = MIB // 2  # what a task that reads tells the driver: the names that it counted
-ROWS_PER_TASK = 2_000_000  # of a task that builds: some 50 MB of runs
+# Rows of a task that builds. A few million are enough to keep a core busy for seconds; where they
+# would be thousands of tasks, fewer and larger ones write fewer and larger files.
+ROWS_PER_TASK = (2_000_000, 20_000_000)
+ROUNDS = 4  # of tasks a core before they grow
 SMALL_ROWS = 20_000  # below this a second task costs more than it saves
 ARROW_ROWS = 2048  # of a batch to a Python worker, which gets it whole
 PYTHON_WORKER_BYTES = 1 * GIB  # what one stays below, however many users there are
 FAILURES = 4  # of one task, at which the job fails
+
+QUIET = f"-Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
 
 WHY = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "batches go to a Python worker whole: of runs "
@@ -32,11 +38,13 @@ WHY = {
     "spark.ui.showConsoleProgress": "the job draws its own progress bar",
     "spark.task.maxFailures": "a task may lose its worker three times (local mode has it in the "
     "master's name, local[cores,4])",
-    "spark.driver.maxResultSize": "each piece of the logs tells the driver the names that it "
-    "counted; beyond Spark's 1 GiB from some 128 GiB of logs on",
-    "spark.driver.memory": "in local mode Java only sorts and moves runs: 1 GiB, half a GiB a core "
-    "and the results, at most a quarter of the machine",
+    "spark.driver.memory": "in local mode Java only sorts and moves runs: 1 GiB and half a GiB a "
+    "core, at most a quarter of the machine",
     "spark.ui.enabled": "in local mode nobody looks, and its port may be taken",
+    "spark.python.daemon.module": "in local mode: workers are forked with all packages loaded, and "
+    "Spark's archives, which Python would read again for every task, are off its path",
+    "spark.driver.extraJavaOptions": "in local mode: errors only, and the quick compiler alone; "
+    "Java does too little for the thorough one to pay",
     "spark.speculation": "one slow machine must not hold up the job; two attempts at a task write "
     "the same files under the same names",
     "spark.speculation.quantile": "when nine tasks in ten are done",
@@ -67,20 +75,23 @@ def settings(
     """
     if cores < 1 or executor_cores < 1:
         raise UsageError(f"Spark needs at least one core, got {min(cores, executor_cores)}")
-    results = input_bytes // split_bytes(input_bytes, cores) * RESULT_BYTES
     chosen = {
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(ARROW_ROWS),
         "spark.io.compression.codec": "zstd",
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.showConsoleProgress": "false",
         "spark.task.maxFailures": str(FAILURES),
-        "spark.driver.maxResultSize": _mib(max(GIB, results)),
     }
     if local:
-        heap = GIB + cores * GIB // 2 + results
+        heap = GIB + cores * GIB // 2
         if memory is not None:
             heap = max(GIB, min(heap, memory // 4))
-        return chosen | {"spark.driver.memory": _mib(heap), "spark.ui.enabled": "false"}
+        return chosen | {
+            "spark.driver.memory": _mib(heap),
+            "spark.ui.enabled": "false",
+            "spark.python.daemon.module": "cluster.spark_daemon",
+            "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 {QUIET}",
+        }
     return chosen | {
         "spark.speculation": "true",
         "spark.speculation.quantile": "0.9",
@@ -101,7 +112,11 @@ def build_tasks(rows: int, cores: int) -> int:
 
     A multiple, so that the last round of tasks keeps every core busy too.
     """
-    return -(-rows // (ROWS_PER_TASK * cores)) * cores if rows > SMALL_ROWS else 1
+    if rows <= SMALL_ROWS:
+        return 1
+    least, most = ROWS_PER_TASK
+    rounds = min(-(-rows // (least * cores)), ROUNDS)
+    return max(rounds, -(-rows // (most * cores))) * cores
 
 
 def local_master(cores: int | None) -> str:

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 # runs.RUN in Spark's words
 RUN_SQL = "place long, bucket long, kind byte, sizes binary, names binary, rows binary"
-BUCKETS_PER_TASK = 4
-FLUSH_ROWS = 1_000_000  # rows that a task gathers before it sorts them into runs: some 100 MB
+BUCKET_ROWS = 500_000  # which a task that builds has in memory together: some 100 MB
+FLUSH_ROWS = 2_000_000  # which a task that reads gathers before it sorts them into runs
+SURVEYS_TOLD = 64  # at most, to the driver; more are added up before
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def survey(spark: SparkSession, splits: Sequence[Split], names: bool = True) -> 
     total = Survey()
     with progress("survey", unit="tasks") as bar:
         found = _each_split(spark, len(splits), partial(_survey_splits, splits, names), _RESULT)
+        if len(splits) > SURVEYS_TOLD:
+            found = found.repartition(SURVEYS_TOLD).mapInArrow(_add_surveys, _RESULT)
         for row in with_progress(spark, bar, found.collect):
             total.add(pickle.loads(row[0]))
     return total
@@ -65,7 +68,8 @@ def survey(spark: SparkSession, splits: Sequence[Split], names: bool = True) -> 
 def places(rows: int, cores: int, tasks: int | None = None) -> Places:
     """How the users are divided among the tasks that build, for so many rows on so many cores."""
     tasks = tasks or build_tasks(rows, cores)
-    return Places(tasks * BUCKETS_PER_TASK, keys_of_tasks(tasks))
+    buckets = -(-rows // (BUCKET_ROWS * tasks)) * tasks
+    return Places(max(buckets, tasks), keys_of_tasks(tasks))
 
 
 def build(spark: SparkSession, reading: Reading, plan: BuildPlan) -> TaskResult:
@@ -102,6 +106,14 @@ def _survey_splits(
         split = splits[number]
         rows = read_split(split, needed_columns(split.table, names))
         yield _result(survey_table(split.table, rows, names))
+
+
+def _add_surveys(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    total = Survey()
+    for batch in batches:
+        for told in batch.column(0).to_pylist():
+            total.add(pickle.loads(told))
+    yield _result(total)
 
 
 def _encode_splits(reading: Reading, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -28,7 +28,7 @@ def test_settings_are_the_users_then_ours_and_the_shuffle_keeps_its_tasks():
     conf = json.loads(done.stdout)
     assert conf["spark.driver.memory"] == "777m" and conf["spark.io.compression.codec"] == "lz4"
     assert conf["spark.app.name"] == "a name" and conf["spark.master"] == "local[2,4]"
-    assert conf["spark.driver.maxResultSize"] == "2048m"
+    assert conf["spark.python.daemon.module"] == "cluster.spark_daemon"
     assert conf["spark.ui.showConsoleProgress"] == "false"
     assert done.stderr == ""
     assert conf["given"] == 7  # adaptive execution does not merge tasks whose number was given

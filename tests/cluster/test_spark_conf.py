@@ -11,6 +11,7 @@ from cluster.spark_conf import (
     ARROW_ROWS,
     GIB,
     MIB,
+    ROUNDS,
     ROWS_PER_TASK,
     SMALL_ROWS,
     WHY,
@@ -26,29 +27,22 @@ PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
 def test_tasks_that_build_come_in_whole_rounds_of_the_cores():
+    least, most = ROWS_PER_TASK
     assert [build_tasks(rows, 8) for rows in (0, SMALL_ROWS)] == [1, 1]
-    assert build_tasks(SMALL_ROWS + 1, 8) == 8
-    assert build_tasks(8 * ROWS_PER_TASK, 8) == 8
-    assert build_tasks(8 * ROWS_PER_TASK + 1, 8) == 16
+    assert build_tasks(SMALL_ROWS + 1, 8) == build_tasks(8 * least, 8) == 8
+    assert build_tasks(8 * least + 1, 8) == 16
+    assert build_tasks(8 * ROUNDS * least, 8) == build_tasks(8 * ROUNDS * most, 8) == 8 * ROUNDS
     for rows in (50_000, 30_000_000, 22_600_000_000):
         for cores in (1, 2, 7, 100):
             tasks = build_tasks(rows, cores)
-            assert tasks % cores == 0 and rows / tasks <= ROWS_PER_TASK
-            assert tasks == cores or rows / (tasks - cores) > ROWS_PER_TASK
+            assert tasks % cores == 0 and rows / tasks <= most
+            assert tasks <= ROUNDS * cores or rows / (tasks - cores) > most
 
 
 def test_what_a_task_reads_grows_with_the_input_up_to_a_limit():
     assert [split_bytes(size, 2) for size in (0, 8 * MIB)] == [MIB, MIB]
     assert split_bytes(80 * MIB, 2) == 10 * MIB
     assert split_bytes(361 * GIB, 2) == 64 * MIB == split_bytes(361 * GIB, 400)
-
-
-def test_results_of_many_tasks_fit():
-    def largest(size: int) -> str:
-        return settings(size, 100, False)["spark.driver.maxResultSize"]
-
-    assert largest(0) == largest(100 * GIB) == "1024m"
-    assert largest(361 * GIB) == f"{361 * 16 // 2}m"  # 16 splits a GiB, half a MiB each
 
 
 def test_local_mode_leaves_most_of_the_memory_to_python():
