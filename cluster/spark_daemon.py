@@ -22,8 +22,11 @@ for _known in list(sys.path_importer_cache):  # Python has looked for this very 
         del sys.path_importer_cache[_known]
 
 from pyspark import daemon  # noqa: E402
+from pyspark.sql.pandas.utils import require_minimum_pyarrow_version  # noqa: E402
 
 import cluster.spark_samples  # noqa: E402, F401  for the workers
+
+require_minimum_pyarrow_version()  # which takes setuptools, two thirds of a second to load
 
 if __name__ == "__main__":
     daemon.manager()
