@@ -172,7 +172,7 @@ def test_every_row_of_rubbish_is_accounted_for_and_no_good_row_is_harmed(tmp_pat
     counts = Counter(f"{t}/{r}" for t, r in zip(kept["table"], kept["reason"], strict=True))
     assert counts == manifest.quarantined
     assert kept["row"].str.len().max() < 20_000  # the megabyte was cut
-    assert len({r.split("/")[1] for r in counts}) > 8
+    assert len({r.split("/")[1] for r in counts}) >= 8  # of all kinds
     expected = groups(folder / "s", clean, "user-")
     assert len(expected) > 50
     assert groups(tmp_path / "s", manifest, "user-") == expected
