@@ -25,7 +25,7 @@ from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.orphans import MARKER, clean, writing_to
 from intent.samples.runs import ONE_PLACE, runs
 from jobs.build_samples import build_samples
-from tests.support.raw_logs import random_logs, write_logs
+from tests.support.raw_logs import START, random_logs, write_logs
 
 SETTINGS = SamplesConfig(length=16, cuts_per_day=12, seed=3, groups_per_row_group=50)
 
@@ -78,6 +78,49 @@ def test_content_does_not_depend_on_partitions(built, logs, tmp_path, partitions
     other = build_samples(logs, tmp_path / "s", SETTINGS, partitions=partitions)
     assert other.content_hash() == built[1].content_hash()
     assert other.groups == built[1].groups
+
+
+@pytest.mark.parametrize(("files", "cores"), [(3, 1), (5, 2)])
+def test_content_does_not_depend_on_the_order_of_files_and_rows(
+    built, tables, tmp_path, files, cores
+):
+    for name, frame in tables.items():
+        mixed = frame.sample(frac=1, random_state=files)
+        for i in range(files):
+            write_logs(tmp_path / f"part-{files - i}", {name: mixed.iloc[i::files]})
+    folders = [tmp_path / f"part-{i + 1}" for i in range(files)]
+    other = build_samples(folders, tmp_path / "s", SETTINGS, cores=cores, partitions=2)
+    assert other.content_hash() == built[1].content_hash()
+    assert other.shards != built[1].shards  # the shards are others, the groups in them the same
+
+
+def test_a_year_of_browse_logs_counts_as_a_table_of_daily_counts_does(tmp_path):
+    """What happened before the first day, once as events and once as counts of its days."""
+    tables = random_logs(users=5)
+    rng = np.random.default_rng(0)
+    day = START - 86_400_000 * rng.integers(1, 365, 400)
+    past = pd.DataFrame({
+        "user_id": [f"user-{i}" for i in rng.integers(0, 5, 400)],
+        "timestamp": day + 86_400_000 - 1,  # a day's counts are taken as of its last moment
+        "type": rng.choice(["collect", "cart", "purchase"], 400),
+    })  # fmt: skip
+    days = pd.to_datetime(past.timestamp, unit="ms").dt.strftime("%Y-%m-%d")
+    counts = pd.crosstab([past.user_id, days.rename("day")], past.type).reset_index()
+    write_logs(tmp_path / "a", {"browse": tables["browse"], "history": counts})
+    write_logs(tmp_path / "b", {"browse": pd.concat([past, tables["browse"]])})
+    settings = SETTINGS.model_copy(update={"first_day": date(2024, 10, 4)})
+    found = []
+    for logs in ("a", "b"):
+        manifest = build_samples(tmp_path / logs, tmp_path / f"s-{logs}", settings)
+        feed = TrackFeed(tmp_path / f"s-{logs}", manifest, manifest.schema, batch=64)
+        batches = list(feed.batches(0))
+        found.append({
+            (b.users[i], int(b.times[i])): b.inputs["history"][i].tolist()
+            for b in batches for i in np.flatnonzero(b.weights)
+        })  # fmt: skip
+    assert found[0] == found[1] and len(found[0]) > 30
+    last = np.array(list(found[0].values()))[:, [5, 11, 17]]  # counts of a year
+    assert (last > 10).any()
 
 
 def test_another_seed_gives_other_content(built, logs, tmp_path):
@@ -179,8 +222,6 @@ def test_broken_lines_of_text_formats_are_quarantined(tmp_path, tables):
 
 
 def test_a_day_that_is_not_over_censors_the_cuts_that_need_its_rest(tmp_path, tables):
-    from tests.support.raw_logs import START
-
     ten = START + 3 * 86_400_000 + 10 * 3_600_000  # the logs end at ten o'clock of the last day
     cut = {
         name: frame[frame.timestamp < ten] if "timestamp" in frame else frame
