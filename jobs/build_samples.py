@@ -86,11 +86,11 @@ def build_samples(
         raise UsageError(f"--layout is tracks or groups, not {layout!r}")
     old = None
     if add is not None:
-        from intent.samples.days import check_joins, parse_days
+        from intent.samples.days import check_joins, like, parse_days
 
         first, last = parse_days(add)
-        settings = settings.model_copy(update={"first_day": first, "last_day": last})
         old = manifests.load(out)
+        settings = like(old, settings).model_copy(update={"first_day": first, "last_day": last})
         check_joins(old, settings, str(out))
         frozen = _same_dictionaries(old, str(out), frozen)
     files = find_tables(logs)

@@ -55,6 +55,14 @@ def parse_days(text: str) -> tuple[date, date]:
         ) from None
 
 
+def like(old: Manifest, settings: SamplesConfig) -> SamplesConfig:
+    """The settings of a dataset, but for those that were set explicitly."""
+    there = {**old.settings, "length": old.schema.length}
+    return settings.model_copy(
+        update={name: v for name, v in there.items() if name not in settings.model_fields_set}
+    )
+
+
 def check_joins(old: Manifest, settings: SamplesConfig, root: str) -> None:
     """UsageError where days built with these settings would not fit to the dataset at `root`."""
     if old.layout != "tracks":
@@ -65,7 +73,7 @@ def check_joins(old: Manifest, settings: SamplesConfig, root: str) -> None:
         if wanted.get(name) != there.get(name):
             raise UsageError(
                 f"{root} was built with samples.{name}={there.get(name)}, not "
-                f"{wanted.get(name)}; added days must be built alike: give the same settings"
+                f"{wanted.get(name)}; added days must be built alike: leave it out"
             )
 
 

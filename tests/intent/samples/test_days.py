@@ -10,7 +10,7 @@ import pytest
 from intent.config import SamplesConfig
 from intent.errors import UsageError
 from intent.features.span import Span
-from intent.samples.days import check_joins, chosen_days, join, names_of, parse_days
+from intent.samples.days import check_joins, chosen_days, join, like, names_of, parse_days
 from intent.schema import DAY_MS
 from tests.support.build import build_samples
 from tests.support.raw_logs import START, random_logs
@@ -81,6 +81,14 @@ def test_a_day_that_came_out_otherwise_replaces_the_old_one(whole, tmp_path):
     assert [b.days for b in joined.builds] == [[whole.days[0], whole.days[2]], [second]]
     empty = join(whole, replace(part(other, [second]), shards=[]), [second])
     assert empty.days == [whole.days[0], whole.days[2]]
+
+
+def test_what_is_not_set_is_as_in_the_dataset(whole):
+    same = like(whole, SamplesConfig())
+    assert (same.length, same.seed, same.cuts_per_day) == (16, 3, 12)
+    check_joins(whole, same, "here")
+    set_ = like(whole, SamplesConfig(seed=5, max_quarantine_share=0.5))
+    assert (set_.seed, set_.length, set_.max_quarantine_share) == (5, 16, 0.5)
 
 
 def test_days_built_otherwise_do_not_join(whole):
