@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
+from cluster import class_archive
 from cluster.java import java_home
 from cluster.spark_conf import local_master, settings
 from intent.errors import IntentError
@@ -63,9 +64,10 @@ def session(name: str, cores: int | None = None, input_bytes: int | None = None)
 def _local_launch(cores: int | None) -> dict[str, str]:
     """What Java must know when it starts, in local mode."""
     known = settings(0, cores or _all_cores(), True, psutil.virtual_memory().total)
-    early = ("driver.memory", "driver.extraJavaOptions", "python.daemon.module")
-    early += ("ui.enabled", "ui.showConsoleProgress")
+    early = ("driver.memory", "python.daemon.module", "ui.enabled", "ui.showConsoleProgress")
+    java = [known["spark.driver.extraJavaOptions"], *class_archive.options(os.environ["JAVA_HOME"])]
     return {
+        "spark.driver.extraJavaOptions": " ".join(java),
         "spark.master": local_master(cores),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -170,6 +170,13 @@ def compile_python() -> None:
     subprocess.run(command, stdin=subprocess.DEVNULL)  # some packages carry files for Python 2
 
 
+def keep_classes() -> None:
+    """Let Spark's Java start in half the time from now on; a job does without, if it must."""
+    command = [str(VENV / "bin" / "python"), "-m", "cluster.class_archive"]
+    with LOG.open("a") as log:
+        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
 def main() -> None:
     with (ROOT / "requirements.txt").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make test` beside `make demo`: the second waits
@@ -186,6 +193,8 @@ def main() -> None:
         follow(pip_command(), environment, stages)
         stages.enter(len(STAGES) + 1, "compiling Python files")
         compile_python()
+        stages.enter(len(STAGES) + 2, "keeping Spark's classes")
+        keep_classes()
         stages.leave()
         STAMP.write_text(fingerprint())
         UNFINISHED.unlink()
