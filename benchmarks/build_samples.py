@@ -41,7 +41,7 @@ class Size:
     length: int = 256
 
 
-FULL = Size((128, 256, 512, 1024), 512, 64, 5, 1.0, 5, 3, 100, 16)
+FULL = Size((128, 256, 512, 1024), 1024, 64, 5, 1.0, 5, 3, 100, 16)
 QUICK = Size((64, 128), 64, 0, 3, 0.05, 1, 1, 0, 0, length=64)
 
 
@@ -58,14 +58,18 @@ def measure(size: Size, folder: Path) -> dict:
     wanted = sorted({*size.growth, size.race, *([size.forms] if size.forms else [])})
     events = {f"u{n}": logs.part_of(folder / "shop", folder / f"u{n}", n) for n in wanted}
     found: dict = {"size": asdict(size), "events": events}
-    form = "arrays"
     if size.forms:
         say("the rival's formulations")
         runs = measures.forms(place, f"u{size.forms}")
-        form = min(runs, key=lambda f: runs[f].job_s)
         found["forms"] = {name: asdict(run) for name, run in runs.items()}
-    say(f"ours against the rival ({form}), {size.repeats} times")
     name = f"u{size.race}"
+    if size.forms:  # the fastest that we could think of, once
+        best = min(runs, key=lambda f: runs[f].job_s)
+        say(f"ours against the rival's fastest formulation ({best})")
+        (one,), (fastest,) = measures.race(place, name, best, 1)
+        found["best"] = {"form": best, "ours": asdict(one), "plain": asdict(fastest)}
+    form = "windows"  # what the comparison is with: window functions and collect_list
+    say(f"ours against the rival ({form}), {size.repeats} times")
     ours, plain = measures.race(place, name, form, size.repeats)
     found |= {"form": form, "ours": [asdict(r) for r in ours], "plain": [asdict(r) for r in plain]}
     found["manifest"] = ours[-1].lines[-1]
@@ -111,6 +115,9 @@ def figures(found: dict, quick: bool) -> list[dict]:
     pairs = list(zip(ours, plain, strict=True))
     speedup = median(p["wall_s"] / o["wall_s"] for o, p in pairs)
     note("speedup_over_plain_spark", speedup, "x", ">= 10", speedup >= 10)
+    if "best" in found:
+        best = found["best"]
+        note("speedup_over_best_plain_spark", best["plain"]["wall_s"] / best["ours"]["wall_s"], "x")
     note("speedup_without_startup", median(p["job_s"] / o["job_s"] for o, p in pairs), "x")
     note("cpu_over_plain_spark", found["plain_cpu_s"] / found["cpu_s"], "x")
     for name, runs in (("ours", ours), ("plain", plain)):

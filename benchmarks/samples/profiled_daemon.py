@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+import cluster.spark_daemon  # noqa: F401  what the job's workers are forked from
 from pyspark import daemon
 
 _main = daemon.worker_main

@@ -57,6 +57,12 @@ def markdown(result: dict, found: dict) -> str:
                 [[n, r["job_s"], sum(r["cpu_s"].values())] for n, r in found["forms"].items()],
             ),
         ]
+    if "best" in found:
+        best = found["best"]
+        parts += [
+            f'The fastest of them, "{best["form"]}", at the size of the race, one run each: '
+            f"{best['plain']['wall_s']:.1f} s, ours {best['ours']['wall_s']:.1f} s.\n"
+        ]
     dense = found["dense_bytes"]
     parts += [
         "## Bytes a group\n",
