@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+# ruff: noqa: I001  in this order, since the first takes archives off the path
 import cluster.spark_daemon  # noqa: F401  what the job's workers are forked from
 from pyspark import daemon
 
