@@ -143,4 +143,5 @@ def readable_errors() -> Iterator[None]:
         told = [line for line in lines if re.match(r"^[\w.]*(Error|Exception): ", line)]
         python = [line for line in told if not line.startswith(("org.", "java."))]
         line = (python or told or lines or [type(error).__name__])[-1]
-        raise IntentError(f"Spark: {line[:500]}") from error
+        own = re.match(r"intent\.errors\.\w+: (.*)", line)  # ours says all that is to be said
+        raise IntentError(own.group(1) if own else f"Spark: {line[:500]}") from error

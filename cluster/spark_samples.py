@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # runs.RUN in Spark's words
 RUN_SQL = "place long, bucket long, kind byte, sizes binary, names binary, rows binary"
 BUCKET_ROWS = 500_000  # which a task that builds has in memory together: some 100 MB
-FLUSH_ROWS = 2_000_000  # which a task that reads gathers before it sorts them into runs
+FLUSH_ROWS = 1_500_000  # which a task that reads gathers before it sorts them into runs
 SURVEYS_TOLD = 64  # at most, to the driver; more are added up before
 
 

@@ -132,7 +132,7 @@ def load_config(file: str | Path | None = None, overrides: Iterable[str] = ()) -
             data = yaml.safe_load(Path(file).read_text()) or {}
         except OSError as error:
             raise UsageError(f"cannot read the configuration {file}: {error.strerror}") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise UsageError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(data, dict):
             raise UsageError(f"{file}: expected sections such as 'train:', got {data!r}")
@@ -141,7 +141,12 @@ def load_config(file: str | Path | None = None, overrides: Iterable[str] = ()) -
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise UsageError(f"--set takes key=value, such as train.epochs=3; got {override!r}")
-        _put(data, key.split("."), yaml.safe_load(value), override)
+        try:
+            parsed = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a day that no month has
+            told = " ".join(str(error).split())
+            raise UsageError(f"--set {override}: {value!r} cannot be read ({told})") from error
+        _put(data, key.split("."), parsed, override)
         given_by_set.add(key)
     try:
         return IntentConfig.model_validate(data)

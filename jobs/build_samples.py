@@ -12,10 +12,12 @@ from intent.errors import IntentError, UsageError
 from jobs.samples_commands import app, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
     from intent.config import SamplesConfig
     from intent.features.log_files import LogFile
+    from intent.features.vocabulary import Dictionaries
     from intent.samples.build import TaskResult
     from intent.samples.manifest import Manifest
     from intent.schema import Schema
@@ -43,9 +45,11 @@ def build_command(
     dictionaries: Annotated[
         str | None, typer.Option(help="use this dictionaries-*.json, count no names")
     ] = None,
-    cores: Annotated[int | None, typer.Option(help="cores of local Spark (default: all)")] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="cores of local Spark (default: all)")
+    ] = None,
     partitions: Annotated[
-        int | None, typer.Option(help="tasks that write shards (default: from the rows)")
+        int | None, typer.Option(min=1, help="tasks that write shards (default: from the rows)")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON on stdout")] = False,
 ) -> None:
@@ -79,28 +83,38 @@ def build_samples(
     from intent.features.log_files import find_tables
     from intent.samples import manifest as manifests
     from intent.samples.convert import write_groups
+    from intent.samples.days import check_joins, like, parse_days
     from intent.samples.orphans import writing_to
     from intent.samples.quarantine import QUARANTINE
 
     if layout not in ("tracks", "groups"):
         raise UsageError(f"--layout is tracks or groups, not {layout!r}")
-    old = None
-    if add is not None:
-        from intent.samples.days import check_joins, like, parse_days
-
-        first, last = parse_days(add)
-        old = manifests.load(out)
-        settings = like(old, settings).model_copy(update={"first_day": first, "last_day": last})
-        check_joins(old, settings, str(out))
-        frozen = _same_dictionaries(old, str(out), frozen)
+    days = None if add is None else parse_days(add)
+    if days is not None:
+        if layout != "tracks":
+            raise UsageError("--add builds days into tracks; leave --layout out, and convert after")
+        manifests.load(out)  # there must be something to add to
     files = find_tables(logs)
     with writing_to(out) as root:
+        old = None
+        if days is not None:
+            old = manifests.load(root)
+            settings = like(old, settings)
+            settings = settings.model_copy(update={"first_day": days[0], "last_day": days[1]})
+            check_joins(old, settings, str(out))
+            frozen = _same_dictionaries(old, str(out), frozen)
         if layout == "tracks":
-            manifest = _build_tracks(files, logs, root, settings, frozen, cores, partitions, old)
+            check = root.check
+            manifest = _build_tracks(
+                files, logs, root, settings, frozen, cores, partitions, old, check
+            )
         else:
             tracks = storage.join(root, ".tracks")
             _build_tracks(files, logs, tracks, settings, frozen, cores, partitions)
+            root.check()
             manifest = write_groups(tracks, root)
+    if days is not None:
+        _tell_missing(days, manifest)
     if manifest.quarantined:
         place = storage.join(out, QUARANTINE)
         typer.echo(f"unusable rows are in {place}, with their reasons", err=True)
@@ -130,6 +144,7 @@ def _build_tracks(
     cores: int | None,
     partitions: int | None,
     old: Manifest | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Manifest:
     from cluster.spark import readable_errors, session
     from cluster.spark_conf import split_bytes
@@ -147,29 +162,27 @@ def _build_tracks(
     for name, of_table in files.items():
         header(TABLES[name], of_table)  # complains where a column is missing
     schema = _schema(files, settings)
+    dictionaries = None if frozen is None else _frozen(frozen, schema)
     input_bytes = sum(f.size for of_table in files.values() for f in of_table)
     with readable_errors():
         spark = session("intent samples", cores, input_bytes)
         parallel = spark.sparkContext.defaultParallelism
         size = split_bytes(input_bytes, parallel)
         work = [s for name, of_table in files.items() for s in splits(name, of_table, size)]
-        found = survey(spark, work, names=frozen is None)
+        found = survey(spark, work, names=dictionaries is None)
         _check_received(found.received, files, settings)
         span = found.span()
         days = choosing.chosen_days(span, settings)
-        dictionaries = (
-            Dictionaries.load(frozen)
-            if frozen is not None
-            else Dictionaries.from_counts(found.names, schema)
-        )
+        dictionaries = dictionaries or Dictionaries.from_counts(found.names, schema)
         late, horizon = settings.late_after_minutes, max(t.horizon_ms for t in schema.tasks)
         limits = Limits(
             span=span,
             until=days.end + horizon if settings.last_day else None,
             late_ms=late * 60_000 if late else None,
         )
-        where = places(found.rows.total(), parallel, partitions)
-        plan = BuildPlan(root, schema, span, settings, where.buckets, days)
+        # By now the executors of a cluster have come, and with them their cores.
+        where = places(found.rows.total(), spark.sparkContext.defaultParallelism, partitions)
+        plan = BuildPlan(str(root), schema, span, found.browse(), settings, where.buckets, days)
         result = build(spark, Reading(work, dictionaries, limits, where), plan)
     rows = {name: found.rows[name] for name in files}
     _check_counts(rows, result, settings)
@@ -197,9 +210,33 @@ def _build_tracks(
     )
     if old:
         manifest = choosing.join(old, manifest, choosing.names_of(days))
+    check()
     write_petastorm_metadata(root, arrow_schema(schema), unischema(schema), manifest.shards)
     manifests.save(root, manifest, dictionaries)
     return manifest
+
+
+def _frozen(place: str | Path, schema: Schema) -> Dictionaries:
+    """Dictionaries that were made before; UsageError where they are not for these tables."""
+    from intent.features.vocabulary import Dictionaries
+
+    dictionaries = Dictionaries.load(place)
+    missing = [k for k in Dictionaries.keys(schema) if k not in dictionaries.vocabularies]
+    if missing:
+        raise UsageError(
+            f"{place} has no names for {', '.join(missing)}: it is of logs with fewer tables; "
+            "give the dictionaries of logs like these"
+        )
+    return dictionaries
+
+
+def _tell_missing(days: tuple[date, date], manifest: Manifest) -> None:
+    """Say which of the days asked for have no group."""
+    from intent.samples.days import days_between
+
+    missing = [day for day in days_between(*days) if day not in manifest.days]
+    if missing:
+        typer.echo(f"no group could be made of {', '.join(missing)}", err=True)
 
 
 def _schema(files: Mapping[str, list[LogFile]], settings: SamplesConfig) -> Schema:

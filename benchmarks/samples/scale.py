@@ -24,14 +24,14 @@ class Scale:
     network_gbit: float = 25  # of a machine, per second
     disk_mb: float = 500  # of a machine, per second
     busy: float = 0.7  # share of the core time that is used: the ends of stages leave cores idle
-    cpu_per_million: float = 3.6  # CPU seconds a million events, all processes
+    cpu_per_million: float = 1.8  # CPU seconds a million events, all processes
     raw_bytes: float = 19.6  # of an event in the logs
     reads: float = 2  # times that the logs are read
-    shuffle_bytes: float = 14.3  # of an event
-    group_bytes: float = 295.0
-    dense_bytes: float = 1866.0  # of a padded group
-    events_per_task: float = 2e6
-    worker_mib: float = 340.0  # peak of a Python worker
+    shuffle_bytes: float = 14.2  # of an event
+    group_bytes: float = 281.0
+    dense_bytes: float = 1859.0  # of a padded group
+    events_per_task: float = 17.6e6
+    worker_mib: float = 400.0  # peak of a Python worker
 
 
 def rows(s: Scale) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from intent.config import SamplesConfig
 from intent.errors import IntentError
 from intent.quiet import stderr_held
 from intent.schema import Schema
@@ -40,6 +41,12 @@ class Scorer:
             for name, d in self._run.get_input_details().items()
         }
         self.tasks = tuple(self._run.get_output_details())
+
+    @property
+    def session_gap_ms(self) -> int | None:
+        """Pause that ended a session in the samples, or None."""
+        minutes = self.samples.session_gap_minutes
+        return None if minutes is None else round(minutes * 60_000)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Ids [n, ...] of every source -> probabilities [n] float32 per task, group by group.
@@ -91,7 +98,7 @@ class Bundle:
         schema: of the data that the model was trained on.
         dictionaries: of the vocabulary features, as they stand in dictionaries.json.
         model: the model's configuration.
-        session_gap_ms: pause that ended a session in the samples that it learnt from, or None.
+        samples: how the samples were made that it learnt from.
         tasks: names of the scores.
         sources: what the model takes, a part of the schema's sources and, for early fusion,
             "fusion".
@@ -102,7 +109,7 @@ class Bundle:
     schema: Schema
     dictionaries: dict
     model: dict
-    session_gap_ms: int | None
+    samples: SamplesConfig
     tasks: tuple[str, ...]
     sources: tuple[str, ...]
     quantization: str
@@ -126,6 +133,7 @@ class Bundle:
                 )
             schema = Schema.from_dict(about["schema"])
             stated = {name: file["sha256"] for name, file in about["files"].items()}
+            samples = SamplesConfig(**about.get("samples", {}))
             intact = schema.hash() == about["schema_hash"] and {MODEL, DICTIONARIES} <= set(stated)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IntentError(f"{folder / BUNDLE} is damaged; export the model again") from error
@@ -137,7 +145,7 @@ class Bundle:
             schema=schema,
             dictionaries=json.loads(files[DICTIONARIES]),
             model=about["model"],
-            session_gap_ms=_milliseconds(about.get("samples", {}).get("session_gap_minutes")),
+            samples=samples,
             tasks=tuple(about["tasks"]),
             sources=tuple(about["inputs"]),
             quantization=about["quantization"],
@@ -170,10 +178,6 @@ class Bundle:
                     f"{name}.{feature.name}: id {found}, expected 0 to {feature.rows - 1}; "
                     "encode the logs with this bundle's dictionaries"
                 )
-
-
-def _milliseconds(minutes: float | None) -> int | None:
-    return None if minutes is None else round(minutes * 60_000)
 
 
 def _read(path: Path) -> bytes:

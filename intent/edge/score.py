@@ -38,7 +38,7 @@ class RawLogs:
         self.bundle = bundle
         dictionaries = Dictionaries.from_dict(bundle.dictionaries)
         self.life: Life
-        self.life, self.unusable = life_of(raw, bundle.schema, dictionaries, start)
+        self.life, self.unusable = life_of(raw, bundle.schema, dictionaries, start, bundle.samples)
 
     def score(self, users: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
         """Probabilities [n] of each task for user codes [n] at moments [n] (epoch ms)."""

@@ -124,9 +124,10 @@ def encode(
 
 def _delay(batch: pa.RecordBatch | pa.Table, timestamp: np.ndarray) -> np.ndarray | None:
     """Ms from happening to receipt; 0 where it is unknown or a clock went ahead. uint32 [n]."""
-    if batch.schema.get_field_index(tables.RECEIVED) < 0:
+    column = column_of(batch, tables.RECEIVED)
+    if column.null_count == len(column):  # as in every JSON file that does not have it
         return None
-    received, unknown = tables.time_ms(column_of(batch, tables.RECEIVED))
+    received, unknown = tables.time_ms(column)
     delay = np.where(unknown, 0, received - timestamp)
     return np.clip(delay, 0, 2**32 - 1).astype(np.uint32)
 

@@ -135,7 +135,7 @@ def _history(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Daily counts; a day's counts are taken as of its last millisecond."""
     start, bad = tables.day_ms(column_of(rows.batch, "day"))
-    check.flag("no_time", bad | (start < 0) | (start >= 1 << TIME_BITS))
+    check.flag("no_time", bad | (start < 0) | (start + DAY_MS > 1 << TIME_BITS))
     counts = np.zeros((rows.batch.num_rows, len(tables.HISTORY_ACTIONS)), "<i4")
     for i, name in enumerate(tables.HISTORY_ACTIONS):
         value, broken = rows.number(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from intent.schema import DAY_MS
 
 LEAST_SHARE = 0.01  # of the busiest day's events that a day must have to count
+ENOUGH = 200  # events of a table's busiest day, below which one or two rows would be a busy day
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,44 @@ class Span:
     end: int
 
 
-def observed_span(days: Mapping[int, int], last: Mapping[int, int]) -> Span:
-    """From the first day with real traffic to the last event of the last such day.
+def observed_spans(
+    days: Mapping[str, Mapping[int, int]], last: Mapping[str, Mapping[int, int]]
+) -> dict[str, Span]:
+    """The observed time of each table: from its first busy day to the last event of its last one.
 
     The logs of a day that is not over yet end in the middle of it: what came after is unknown, and
     a label that needs it must not be guessed.
 
-    A day counts if it has at least LEAST_SHARE of the busiest day's events, so a few rows with a
-    wrong clock do not stretch the span by years. The sample job and the device use this same rule.
+    A day is busy if it has at least LEAST_SHARE of the busiest day's events, so a few rows with a
+    wrong clock do not stretch the time by years. Each table is judged by its own traffic, so that
+    one that logs much does not hide the days of another; but where a table has so few rows that one
+    could make a busy day, its days are those within the busy days of all tables together. The
+    sample job and the device use this same rule.
 
     Args:
-        days: events by day (days since 1970); at least one day.
-        last: the latest event of each day, epoch ms.
+        days: table -> events by day (days since 1970); tables without any are left out.
+        last: table -> the latest event of each day, epoch ms.
     """
-    least = LEAST_SHARE * max(days.values())
-    busy = [day for day, events in days.items() if events >= least]
-    return Span(min(busy) * DAY_MS, last[max(busy)] + 1)
+    total: Counter = Counter()
+    for counts in days.values():
+        total.update(counts)
+    of_all = _busy(total)
+    found = {}
+    for table, counts in days.items():
+        if not counts:
+            continue
+        own = _busy(counts)
+        if max(counts.values()) < ENOUGH:
+            own = [day for day in counts if min(of_all) <= day <= max(of_all)] or own
+        found[table] = Span(min(own) * DAY_MS, last[table][max(own)] + 1)
+    return found
+
+
+def together(spans: Mapping[str, Span]) -> Span:
+    """From the earliest begin to the latest end; of at least one."""
+    return Span(min(s.start for s in spans.values()), max(s.end for s in spans.values()))
+
+
+def _busy(counts: Mapping[int, int]) -> list[int]:
+    least = LEAST_SHARE * max(counts.values(), default=0)
+    return [day for day, events in counts.items() if events >= least]

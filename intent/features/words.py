@@ -33,7 +33,9 @@ class Words:
         names = tables.text(column.dictionary)
         codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         if names.null_count:
-            codes = np.where(_of_code(names.is_null(), codes, True), -1, codes)
+            there = names.is_valid().to_numpy(zero_copy_only=False)
+            codes = _of_code(np.where(there, np.cumsum(there) - 1, -1), codes, -1)
+            names = names.drop_null()
         return Words(codes, names)
 
     @property

@@ -36,6 +36,7 @@ class BuildPlan:
         root: of the dataset, a local path or a URL.
         schema: views, tasks and window length.
         span: the observed time.
+        browse: the time that the browse table covers, which counts and labels come from.
         settings: of the cleaning and the cuts.
         buckets: into how many the users are divided.
         days: cuts are drawn in these days only; None for the whole span.
@@ -44,6 +45,7 @@ class BuildPlan:
     root: str
     schema: Schema
     span: Span
+    browse: Span
     settings: SamplesConfig
     buckets: int
     days: Span | None = None
@@ -99,7 +101,7 @@ def _rows(
                 tally.drop(entry["reason"], entry["table"], entry["rows"])
         quarantine.add([entry for entry in accounts if "raw" in entry])
         if len(records.users):
-            made = build_tracks(records, plan.schema, plan.span, plan.settings, tally, plan.days)
+            made = build_tracks(records, plan.schema, plan.browse, plan.settings, tally, plan.days)
             if made is not None:
                 yield made
 

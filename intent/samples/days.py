@@ -44,14 +44,23 @@ def names_of(days: Span) -> list[str]:
     return [day_name(start) for start in range(days.start, days.end, DAY_MS)]
 
 
+def days_between(first: date, last: date) -> list[str]:
+    """The days from `first` to `last` as YYYY-MM-DD."""
+    return names_of(Span(start_of(first), start_of(last) + DAY_MS))
+
+
 def parse_days(text: str) -> tuple[date, date]:
     """First and last day of "2026-01-19" or "2026-01-18..2026-01-19"."""
     first, _, last = text.partition("..")
     try:
-        return date.fromisoformat(first), date.fromisoformat(last or first)
+        begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        if begin > end:
+            raise ValueError
+        return begin, end
     except ValueError:
         raise UsageError(
-            f"--add takes a day or two, 2026-01-19 or 2026-01-18..2026-01-19; got {text!r}"
+            "--add takes a day, or the first and the last: 2026-01-19, 2026-01-18..2026-01-19; "
+            f"got {text!r}"
         ) from None
 
 
@@ -80,17 +89,20 @@ def check_joins(old: Manifest, settings: SamplesConfig, root: str) -> None:
 def join(old: Manifest, new: Manifest, days: list[str]) -> Manifest:
     """The dataset `old` with `days` as `new` has them, whether `old` has them or not.
 
-    Building days again from the same logs changes nothing, not even the account of the builds.
+    A day of which `new` has no group, because its logs end too early for the labels, stays as it
+    is. Days that come out with the groups that they have change nothing, not even the account of
+    the builds.
     """
     if old.schema.hash() != new.schema.hash():
         raise UsageError(
             f"the dataset has {', '.join(old.schema.sources)}, these logs "
             f"{', '.join(new.schema.sources)}: give the same tables"
         )
-    chosen = set(days)
-    kept = [s for s in old.shards if s.day not in chosen]
-    if sorted(s.sha256 for s in old.shards) == sorted(s.sha256 for s in (*kept, *new.shards)):
+    made = set(new.days)
+    chosen = {day for day in days if day in made}
+    if all(old.only([day]).content_hash() == new.only([day]).content_hash() for day in chosen):
         return old
+    kept = [s for s in old.shards if s.day not in chosen]
     builds: list[Build] = []
     for build in old.builds:
         left = [day for day in build.days if day not in chosen]

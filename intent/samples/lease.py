@@ -65,7 +65,8 @@ def _take(root: str, place: str, mine: str, now: datetime) -> None:
         age, holder = LAPSE_S, {}
     if age >= LAPSE_S:
         with suppress(FileNotFoundError):
-            storage.remove(root, [LEASE])
+            if json.loads(storage.read_text(place)) == holder:  # nobody was faster
+                storage.remove(root, [LEASE])
         if storage.create(place, mine):
             return
     raise UsageError(

@@ -11,7 +11,6 @@ import pyarrow as pa
 from intent.config import SamplesConfig
 from intent.features import discretize, tables
 from intent.features.history import TIME_BITS, counts
-from intent.features.span import Span
 from intent.samples import cleaning
 from intent.samples.records import Records, Rows
 from intent.schema import HISTORY_ACTIONS, Schema, narrowest
@@ -67,7 +66,7 @@ class Life:
 def read_life(
     records: Records,
     schema: Schema,
-    span: Span,
+    start: int,
     tally: BuildCounts,
     settings: SamplesConfig | None = None,
 ) -> Life:
@@ -76,7 +75,7 @@ def read_life(
     Args:
         records: usable rows.
         schema: which views, history and profile there are.
-        span: daily counts are taken from before it only.
+        start: where the browse table begins (epoch ms); daily counts are taken from before it.
         tally: is added to.
         settings: of the cleaning; the defaults where None.
     """
@@ -92,7 +91,7 @@ def read_life(
             ids["swipe"] = found.ids.copy()
             ids["swipe"][:, view.column("time_gap")] = discretize.time_gap(gap)
     daily = rows["history"]
-    before = (daily.key & ((1 << TIME_BITS) - 1)) < span.start
+    before = (daily.key & ((1 << TIME_BITS) - 1)) < start
     daily = _keep(daily, before, "history", "overlaps_logs", tally)
     people = rows["profile"]
     first = np.r_[True, np.diff(people.key >> TIME_BITS) != 0][: len(people.key)]

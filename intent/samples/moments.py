@@ -12,10 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
+from intent.config import SamplesConfig
 from intent.errors import IntentError
 from intent.features.encode import OUTSIDE_SPAN, Limits, encode
 from intent.features.history import TIME_BITS, key
-from intent.features.span import Span, observed_span
+from intent.features.span import Span, observed_spans, together
 from intent.features.tables import EVENT_TABLES
 from intent.features.vocabulary import Dictionaries
 from intent.samples.cleaning import session_of, session_starts
@@ -31,6 +32,7 @@ def life_of(
     schema: Schema,
     dictionaries: Dictionaries,
     start: int | None = None,
+    settings: SamplesConfig | None = None,
 ) -> tuple[Life, dict[str, int]]:
     """Everything that raw tables tell about their users, and the unusable rows by reason.
 
@@ -40,6 +42,7 @@ def life_of(
         dictionaries: of the model's data.
         start: where the logs begin (epoch ms); earlier rows are unusable, and daily counts end
             there. By default the first day with real traffic, as in the sample job.
+        settings: of the model's data: how its rows were cleaned; bots are not looked for.
     """
     encoded = {
         name: (encode(name, rows, dictionaries), rows)
@@ -47,17 +50,21 @@ def life_of(
         if rows.num_rows
     }
     reasons = Counter(r for e, _ in encoded.values() for r in e.reasons if r is not None)
+    days = {
+        name: Counter((piece.time[piece.fault == 0] // DAY_MS).tolist())
+        for name, (piece, _) in encoded.items()
+        if name in EVENT_TABLES
+    }
+    if not any(days.values()) and start is None:
+        raise IntentError(
+            f"the logs hold no usable action (tables: {', '.join(raw)}; unusable rows: "
+            f"{dict(reasons) or 'none'})"
+        )
+    counted_from = start  # daily counts end where browse begins; ends are of no interest here
     if start is None:
-        days: Counter = Counter()
-        for name, (piece, _) in encoded.items():
-            if name in EVENT_TABLES:
-                days.update((piece.time[piece.fault == 0] // DAY_MS).tolist())
-        if not days:
-            raise IntentError(
-                f"the logs hold no usable action (tables: {', '.join(raw)}; unusable rows: "
-                f"{dict(reasons) or 'none'})"
-            )
-        start = observed_span(days, days).start  # the end is of no interest here
+        spans = observed_spans(days, days)
+        start = together(spans).start
+        counted_from = spans["browse"].start if "browse" in spans else start
     span = Span(start, 1 << TIME_BITS)
     for name, (piece, _) in encoded.items():
         if name in EVENT_TABLES:
@@ -65,7 +72,10 @@ def life_of(
     pieces = [encode(name, rows, dictionaries, Limits(span)) for name, (_, rows) in encoded.items()]
     packed = [run for piece in pieces for run in runs([piece], ONE_PLACE)]
     records, _ = unpack(pa.Table.from_batches(packed, RUN), ONE_PLACE.buckets)
-    return read_life(records, schema, span, BuildCounts()), +reasons
+    # Who asks for a user's score shall have it, so nobody is a bot here.
+    humane = {"bot_actions_per_minute": None, "bot_regularity": None}
+    settings = (settings or SamplesConfig()).model_copy(update=humane)
+    return read_life(records, schema, counted_from, BuildCounts(), settings), +reasons
 
 
 def groups_at(

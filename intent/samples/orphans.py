@@ -8,6 +8,7 @@ names that begin with "_" are passed over), until the next build or `intent samp
 from __future__ import annotations
 
 import fcntl
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +19,34 @@ from intent.samples import manifest as manifests
 from intent.samples.lease import LEASE, lease
 from intent.samples.manifest import Manifest
 
+# Every name that a job of ours gives to a file of a dataset, finished or not
+OURS = re.compile(
+    r"day=[^/]+/(part-[^/]*\.parquet|\.writing-[^/]*)|_quarantine/[^/]*"
+    r"|(_replaced|\.tracks[^/]*)/.*|dictionaries-[0-9a-f]+\.json|manifest\.json|_common_metadata"
+    r"|\.(manifest|dictionaries|_common_metadata|common)[^/]*|\.writing-[^/]*|\.intent-samples[^/]*"
+)
 MARKER = ".intent-samples"  # says that a folder is ours, finished or not; locked while written to
 
 
+class Held(str):
+    """The place of a dataset that one has to oneself, as any process may name it."""
+
+    def __new__(cls, place: str, still_ours: Callable[[], bool]) -> Held:
+        held = super().__new__(cls, place)
+        held.still_ours = still_ours
+        return held
+
+    def check(self) -> None:
+        """IntentError if it is no longer ours: a job that was halted for long has lost it."""
+        if not self.still_ours():
+            raise IntentError(
+                f"this job stood still for so long that another may be writing to {self} now; "
+                "nothing was changed: start it again"
+            )
+
+
 @contextmanager
-def writing_to(root: str | Path) -> Iterator[str]:
+def writing_to(root: str | Path) -> Iterator[Held]:
     """Have the samples at `root` to oneself for the block, and leave them tidy.
 
     A local folder is made if need be. At the end, in success and in failure, files that the
@@ -36,7 +60,7 @@ def writing_to(root: str | Path) -> Iterator[str]:
     with _locked(path) if path is not None else _leased(str(root)) as still_ours:
         before = _readable(root)
         try:
-            yield storage.absolute(root)
+            yield Held(storage.absolute(root), still_ours)
         except BaseException:
             with suppress(Exception):  # what went wrong first is what is told
                 if still_ours():
@@ -150,7 +174,8 @@ def _named(manifest: Manifest | None) -> set[str]:
 
 
 def _remove(root: str | Path, found: dict[str, int], kept: set[str]) -> list[str]:
-    removed = sorted(found.keys() - kept)
+    """Remove those of `found` that are ours and not `kept`; what others put there stays."""
+    removed = sorted(name for name in found.keys() - kept if OURS.fullmatch(name))
     storage.remove(root, removed)
     folder = storage.local(root)
     if folder is not None and folder.is_dir():

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from intent.errors import IntentError
 from intent.features import tables
 from intent.features.encode import DROPPED, Encoded, ids_type, raw_json
 from intent.features.history import TIME_BITS, TIME_MASK
@@ -38,6 +39,7 @@ RUN = pa.schema(
 RUN_ROWS = 512  # some 12 KiB, so that a batch of thousands of runs stays small
 RUNS_PER_BATCH = 1024
 ACCOUNT = -1
+MOST_USERS = 1 << (63 - TIME_BITS)  # whose codes fit into a key beside the time
 WITH_DELAY = 8  # added to the kind of runs whose rows say how long they took to arrive
 
 TABLE_OF_KIND = {t.kind: t for t in tables.TABLES.values()}
@@ -117,6 +119,11 @@ def runs(pieces: Sequence[Encoded], places: Places) -> Iterator[pa.RecordBatch]:
     users = pa.chunked_array(coded).unify_dictionaries()
     names = users.chunk(0).dictionary
     code = np.concatenate([c.indices.to_numpy() for c in users.chunks])
+    if len(names) > MOST_USERS:
+        raise IntentError(
+            f"{len(names):,} users at once are more than the {MOST_USERS:,} that keys have room "
+            "for; give fewer rows at a time"
+        )
     bucket = bucket_of(text_hash(names), places.buckets)
     by_bucket = np.argsort(bucket, kind="stable")
     rank = np.empty(len(names), np.int64)

@@ -69,12 +69,22 @@ class ShardWriter:
 
     def add_chunk(self, rows: Rows) -> None:
         """Append rows, ordered by user; their arrays are kept, so they must not be views."""
+        self.rows += len(rows.users)
+        groups = self.pending_groups + np.cumsum(rows.cuts)
+        while groups[-1] >= self.limit:  # where a row group ends depends on its day's rows alone
+            last = int(np.searchsorted(groups, self.limit)) + 1
+            self._hold(rows.take(np.arange(last)))
+            self.flush()
+            if last == len(groups):
+                return
+            rows = rows.take(np.arange(last, len(groups)))
+            groups = np.cumsum(rows.cuts)
+        self._hold(rows)
+
+    def _hold(self, rows: Rows) -> None:
         self.pending.append(rows)
         self.pending_groups += len(rows.cut_time)
         self.pending_bytes += rows.nbytes
-        self.rows += len(rows.users)
-        if self.pending_groups >= self.limit:
-            self.flush()
 
     def flush(self) -> None:
         """Write what is held as a row group."""

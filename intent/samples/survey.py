@@ -12,10 +12,14 @@ import pyarrow as pa
 from intent.errors import IntentError
 from intent.features import tables
 from intent.features.history import TIME_BITS
-from intent.features.span import Span, observed_span
+from intent.features.span import Span, observed_spans, together
 from intent.features.vocabulary import Dictionaries
 from intent.features.words import Words
 from intent.schema import DAY_MS, PAPER
+
+# Names that are counted of each dictionary, some ten times those of the largest; beyond twice as
+# many, the rarest are forgotten. They do not come near a dictionary, unless nothing does.
+MOST_NAMES = 250_000
 
 
 @dataclass
@@ -24,15 +28,15 @@ class Survey:
 
     Attributes:
         rows: by table.
-        days: events with a user and a time, by day since 1970.
-        latest: of each day the latest event, epoch ms.
+        days: table -> events with a user and a time, by day since 1970.
+        latest: table -> of each day the latest event, epoch ms.
         names: dictionary key ("swipe.page") -> name -> how often.
         received: tables whose rows say when they were received.
     """
 
     rows: Counter = field(default_factory=Counter)
-    days: Counter = field(default_factory=Counter)
-    latest: dict[int, int] = field(default_factory=dict)
+    days: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+    latest: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     names: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
     received: set[str] = field(default_factory=set)
 
@@ -41,7 +45,7 @@ class Survey:
         self.rows[table] += batch.num_rows
         if table not in tables.EVENT_TABLES or not batch.num_rows:
             return
-        if batch.schema.get_field_index(tables.RECEIVED) >= 0:
+        if tables.column_of(batch, tables.RECEIVED).null_count < batch.num_rows:
             self.received.add(table)
         time, bad = tables.time_ms(tables.column_of(batch, "timestamp"))
         no_user = Words.of(tables.column_of(batch, "user_id")).missing
@@ -49,34 +53,56 @@ class Survey:
         days, place, n = np.unique(time[good] // DAY_MS, return_inverse=True, return_counts=True)
         latest = np.zeros(len(days), np.int64)
         np.maximum.at(latest, place, time[good])
-        self.days.update(dict(zip(days.tolist(), n.tolist(), strict=True)))
-        for day, last in zip(days.tolist(), latest.tolist(), strict=True):
-            self.latest[day] = max(last, self.latest.get(day, 0))
+        self._note_days(
+            table,
+            dict(zip(days.tolist(), n.tolist(), strict=True)),
+            dict(zip(days.tolist(), latest.tolist(), strict=True)),
+        )
         for key in vocabulary_keys(table) if names else ():
             words = Words.of(tables.column_of(batch, key.partition(".")[2]))
             counts = np.bincount(words.codes[good] + 1, minlength=len(words.names) + 1)[1:]
             seen = np.flatnonzero(counts)
             found = words.names.take(pa.array(seen)).to_pylist()
-            self.names[key].update(dict(zip(found, counts[seen].tolist(), strict=True)))
+            self._note_names(key, dict(zip(found, counts[seen].tolist(), strict=True)))
 
     def add(self, other: Survey) -> None:
         """Add another survey to this one."""
         self.rows.update(other.rows)
-        self.days.update(other.days)
-        for day, last in other.latest.items():
-            self.latest[day] = max(last, self.latest.get(day, 0))
+        for table, counts in other.days.items():
+            self._note_days(table, counts, other.latest[table])
         for key, counts in other.names.items():
-            self.names[key].update(counts)
+            self._note_names(key, counts)
         self.received |= other.received
+
+    def _note_days(self, table: str, counts: Mapping[int, int], latest: Mapping[int, int]) -> None:
+        self.days[table].update(counts)
+        known = self.latest[table]
+        for day, last in latest.items():
+            known[day] = max(last, known.get(day, 0))
+
+    def _note_names(self, key: str, counts: Mapping[str, int]) -> None:
+        known = self.names[key]
+        known.update(counts)
+        if len(known) > 2 * MOST_NAMES:  # a column of almost only different names
+            self.names[key] = Counter(dict(known.most_common(MOST_NAMES)))
 
     def span(self) -> Span:
         """The observed time; IntentError where no row has a user and a time."""
-        if not self.days:
+        if not any(self.days.values()):
             raise IntentError(
                 f"none of the {self.rows.total():,} rows has a user_id and a timestamp in epoch "
                 "milliseconds; nothing can be built from these logs"
             )
-        return observed_span(self.days, self.latest)
+        return together(observed_spans(self.days, self.latest))
+
+    def browse(self) -> Span:
+        """The time that the browse table covers: counts and labels come from there alone."""
+        if not self.days["browse"]:
+            raise IntentError(
+                "no row of the table browse has a user_id and a timestamp in epoch milliseconds, "
+                "and its purchases make the labels; nothing can be built from these logs"
+            )
+        return observed_spans(self.days, self.latest)["browse"]
 
 
 def vocabulary_keys(table: str) -> list[str]:
@@ -99,11 +125,3 @@ def survey(table: str, batches: Iterable[pa.RecordBatch], names: bool = True) ->
     for batch in batches:
         found.look_at(table, batch, names)
     return found
-
-
-def covered(dictionaries: Dictionaries, names: Mapping[str, Counter]) -> dict[str, tuple[int, int]]:
-    """For each dictionary, how many of the names that were counted it knows: (known, all)."""
-    return {
-        key: (sum(counts[n] for n in dictionaries[key].names if n in counts), counts.total())
-        for key, counts in names.items()
-    }

@@ -25,7 +25,7 @@ from intent.schema import DAY_MS, Schema
 def build_tracks(
     records: Records,
     schema: Schema,
-    span: Span,
+    browse: Span,
     settings: SamplesConfig,
     tally: BuildCounts,
     days: Span | None = None,
@@ -35,21 +35,22 @@ def build_tracks(
     Args:
         records: usable records of complete users.
         schema: which views, tasks and window length.
-        span: the observed time; cuts whose longest horizon leaves it are dropped and counted.
+        browse: the time that the browse table covers; cuts whose longest horizon leaves it are
+            dropped and counted, and daily counts are taken from before it.
         settings: of the cleaning and the cuts.
         tally: is added to.
-        days: cuts are drawn in these days only; None for the whole span.
+        days: cuts are drawn in these days only; None for all.
 
     Returns: the first ms of each row's day [R], and the rows.
     """
-    life = read_life(records, schema, span, tally, settings)
+    life = read_life(records, schema, browse.start, tally, settings)
     every = life.moments()
     moments = every[np.r_[True, np.diff(every) != 0][: len(every)]]
     if days is not None:
         time = moments & TIME_MASK
         moments = moments[(time >= days.start) & (time < days.end)]
     cuts = cutting.draw(moments, life.user_hash, settings.cuts_per_day, settings.seed)
-    seen = cutting.observed(cuts, span.end, schema.tasks)
+    seen = cutting.observed(cuts, browse.end, schema.tasks)
     tally.count("censored_cuts", (~seen).sum())
     cuts = cuts[seen]
     ends = np.stack(
@@ -65,8 +66,8 @@ def build_tracks(
     begins = _begins(life, begin, schema)
     enough = np.minimum(ends - begins, schema.length).sum(axis=1) >= settings.min_actions
     tally.count("short_cuts", (~enough).sum())
-    browse = schema.view("browse")
-    bought = life.ids["browse"][:, browse.column("type")] == tables.PURCHASE
+    kind = schema.view("browse").column("type")
+    bought = life.ids["browse"][:, kind] == tables.PURCHASE
     labels = cutting.labels(cuts, life.keys["browse"][bought], schema.tasks)
     lot = keep_negatives(cuts, life.user_hash, labels, settings.negative_rate, settings.seed)
     tally.count("undersampled_cuts", (enough & ~lot).sum())

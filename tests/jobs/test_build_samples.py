@@ -68,7 +68,7 @@ def test_the_spark_job_equals_the_library_on_the_same_rows(built, tables, tmp_pa
         for n, f in tables.items()
     ]
     found = [run for piece in pieces for run in runs([piece], ONE_PLACE)]
-    plan = BuildPlan(str(tmp_path), manifest.schema, span, SETTINGS, ONE_PLACE.buckets)
+    plan = BuildPlan(str(tmp_path), manifest.schema, span, span, SETTINGS, ONE_PLACE.buckets)
     shards = run_task(found, plan).shards
     assert replace(manifest, shards=shards).content_hash() == manifest.content_hash()
 
@@ -202,6 +202,9 @@ def test_a_day_is_added_and_built_again_without_the_others(logs, tmp_path, built
     assert (root / manifests.NAME).read_bytes() == text  # the same bytes
     with pytest.raises(IntentError, match="no manifest.json"):
         build_samples(logs, tmp_path / "nothing", SETTINGS, add=f"{third}")
+    with pytest.raises(UsageError, match="--add builds days into tracks"):
+        build_samples(logs, root, SETTINGS, layout="groups", add=f"{third}")
+    assert open_samples(root) == added
 
 
 @pytest.mark.parametrize("setting", [{"late_after_minutes": 5}, {"out_of_order": "drop"}])
@@ -367,3 +370,24 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_dataset(tmp_path, logs):
         assert open_samples(disk / "s") == manifest
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_labels_end_where_browse_ends_and_a_quiet_view_has_its_own_days(tmp_path, tables):
+    day = 86_400_000
+    cut = dict(tables)
+    cut["browse"] = tables["browse"][tables["browse"].timestamp < START + 2 * day]
+    loud = [tables["touch"].assign(duration_ms=float(i)) for i in range(200)]
+    cut["touch"] = pd.concat(loud)  # so that a day of browse is less than 1 % of a day of all
+    write_logs(tmp_path / "logs", cut)
+    manifest = build_samples(tmp_path / "logs", tmp_path / "s", SETTINGS)
+    assert manifest.days == ["2024-10-04"]  # the next day's cuts lack a day of browse after them
+    assert not manifest.quarantined
+    assert manifest.span[1] > cut["browse"].timestamp.max() + day
+
+
+def test_dictionaries_of_fewer_tables_are_refused_at_once(tmp_path, logs, tables):
+    write_logs(tmp_path / "logs", {"browse": tables["browse"]})
+    few = build_samples(tmp_path / "logs", tmp_path / "few", SETTINGS)
+    names = tmp_path / "few" / manifests.dictionaries_name(few.dictionary_hash)
+    with pytest.raises(UsageError, match="has no names for swipe.page, tap.page"):
+        build_samples(logs, tmp_path / "s", SETTINGS, frozen=names)

@@ -51,7 +51,7 @@ def build_samples(
     config = SamplesConfig(
         length=length, cuts_per_day=per_day, seed=seed, groups_per_row_group=row_group, **settings
     )
-    plan = BuildPlan(str(root), schema, span, config, buckets)
+    plan = BuildPlan(str(root), schema, span, span, config, buckets)
     result = run_task(runs_of(tables, Limits(span), Places(buckets, np.zeros(1, np.int64))), plan)
     made = manifests.Build(
         days=sorted({s.day for s in result.shards}), span=(span.start, span.end),

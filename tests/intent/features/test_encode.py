@@ -62,6 +62,7 @@ def test_each_fault_of_a_touch_row_has_its_reason(change, reason):
         ("browse", BROWSE_ROW | {"stay_ms": float("inf")}, "not_a_number"),
         ("history", {"user_id": "u", "day": "yesterday"}, "no_time"),
         ("history", {"user_id": "u", "day": "1900-01-01"}, "no_time"),
+        ("history", {"user_id": "u", "day": "2109-05-15"}, "no_time"),  # ends beyond the keys
         ("history", {"user_id": "u", "day": "2024-01-01", "cart": -1}, "negative_count"),
         ("profile", {"user_id": None, "gender": 1}, "no_user"),
         ("tap", {"user_id": "u", "timestamp": START, "event": "x", "page": "p"}, "unknown_action"),
@@ -146,3 +147,12 @@ def test_dictionaries_round_trip_and_their_hash_notices_a_change(tmp_path):
     assert Dictionaries.load(path).hash() == DICTIONARIES.hash()
     changed = Dictionaries.from_counts({"tap.page": {"other": 1}}, PAPER)
     assert changed.hash() != DICTIONARIES.hash()
+
+
+def test_words_of_a_dictionary_column_with_empty_names():
+    from intent.features.words import Words
+
+    names = pa.array(["", "b", None, "a"])
+    column = pa.DictionaryArray.from_arrays(pa.array([3, 0, 1, 2, None, 1]), names)
+    words = Words.of(column)
+    assert words.names.to_pylist() == ["b", "a"] and words.codes.tolist() == [1, -1, 0, -1, -1, 0]

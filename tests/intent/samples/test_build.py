@@ -33,7 +33,7 @@ def runs(logs):
 
 
 def plan(root):
-    return BuildPlan(str(root), PAPER, SPAN, SamplesConfig(cuts_per_day=5), 16)
+    return BuildPlan(str(root), PAPER, SPAN, SPAN, SamplesConfig(cuts_per_day=5), 16)
 
 
 @pytest.mark.parametrize("size", [1, 2_000, 10**9])
@@ -108,3 +108,14 @@ def test_cleaning_rules_drop_what_they_say_and_count_it(tmp_path):
     doubled = {n: pd.concat([f, f.head(5)]) for n, f in logs.items()}
     kept = build_samples(tmp_path / "kept", doubled, drop_duplicates=False)
     assert kept.used["touch"] == plain.used["touch"] + 5 and "touch/duplicate" not in kept.dropped
+
+
+def test_where_row_groups_end_depends_on_the_rows_of_their_day_alone(tmp_path, logs):
+    small = build_samples(tmp_path / "a", logs, row_group=7, buckets=1)
+    other = {n: f[f.timestamp < START + 2 * DAY_MS] if "timestamp" in f else f
+             for n, f in logs.items()}  # fmt: skip
+    fewer = build_samples(tmp_path / "b", other, row_group=7, buckets=1)
+    first = small.days[0]
+    assert small.only([first]).shards == fewer.only([first]).shards  # to the byte
+    for shard in small.shards:
+        assert len(shard.row_groups) > 1 and min(shard.row_groups[:-1]) >= 7

@@ -92,3 +92,21 @@ def test_windows_reach_back_to_the_start_of_the_session_and_no_further():
             shorter += seen < whole.end[name][i] - whole.low[name][i]
     assert shorter > 200  # of 600 windows: the rule does something here
     assert (unit.history == whole.history).all()
+
+
+def test_the_device_cleans_as_the_samples_were_cleaned_but_calls_nobody_a_bot():
+    from intent.config import SamplesConfig
+
+    logs = random_logs(users=2)
+    logs["tap"] = pd.concat([logs["tap"], logs["tap"]])
+    timer = pd.DataFrame({
+        "user_id": "timer", "timestamp": START + 1000 * np.arange(300) + 7 * (np.arange(300) % 2),
+        "type": "browse",
+    })  # fmt: skip
+    logs["browse"] = pd.concat([logs["browse"], timer])
+    raw = {n: pa.Table.from_pandas(f, preserve_index=False) for n, f in logs.items()}
+    plain, _ = life_of(raw, PAPER, DICTIONARIES)
+    assert "timer" in plain.users.to_pylist()
+    keeping = SamplesConfig(drop_duplicates=False)
+    kept, _ = life_of(raw, PAPER, DICTIONARIES, settings=keeping)
+    assert len(kept.keys["tap"]) == 2 * len(plain.keys["tap"])

@@ -141,7 +141,7 @@ def test_clean_leaves_what_the_manifest_names_and_nothing_else(root, tables):
 def test_a_first_build_that_fails_leaves_nothing(root):
     with pytest.raises(IntentError, match="no luck"):
         with writing_to(root) as place:
-            storage.write_atomically(storage.join(place, "part"), "x")
+            storage.write_atomically(storage.join(place, "dictionaries-0.json"), "x")
             raise IntentError("no luck")
     assert storage.files(root) == {}
 
@@ -214,7 +214,7 @@ def test_the_lease_of_a_killed_job_lapses_and_that_of_a_living_one_does_not(s3, 
         with pytest.raises(UsageError, match="another job"), writing_to(root):
             pass
     with writing_to(root) as place:
-        storage.write_atomically(f"{place}/part", "x")
+        storage.write_atomically(f"{place}/dictionaries-0.json", "x")
         monkeypatch.setattr(lease, "BEAT_S", 60)
         storage.write_atomically(f"{root}/{lease.LEASE}", "{}")  # as the killed job's last beat
         with pytest.raises(UsageError, match="another job"), writing_to(root):
@@ -241,3 +241,24 @@ def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, tables):
         assert open_samples(disk / "s") == manifest
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_what_others_put_into_the_folder_stays(tmp_path):
+    root = tmp_path / "s"
+    with writing_to(root):
+        (root / "day=2024-10-04").mkdir()
+        (root / "day=2024-10-04" / ".writing-1-ab").touch()
+        (root / "notes.txt").write_text("mine")
+        (root / "runs").mkdir()
+        (root / "runs" / "model.keras").touch()
+    assert sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()) == [
+        "notes.txt", "runs/model.keras"
+    ]  # fmt: skip
+
+
+def test_who_has_lost_the_place_is_told_before_he_writes(tmp_path):
+    from intent.samples.orphans import Held
+
+    Held("s", lambda: True).check()
+    with pytest.raises(IntentError, match="stood still for so long"):
+        Held("s", lambda: False).check()

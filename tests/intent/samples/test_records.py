@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from intent.errors import IntentError
 from intent.features import tables
 from intent.features.encode import Limits, encode
 from intent.features.history import TIME_BITS, TIME_MASK
@@ -125,3 +126,11 @@ def test_nothing_gives_nothing():
     assert len(records.users) == 0 and not texts
     piece = encode("tap", pa.table({"user_id": pa.array([], pa.string())}), DICTIONARIES)
     assert not list(runs([piece], Places(4, np.arange(1))))
+
+
+def test_more_users_than_keys_have_room_for_are_refused(logs, monkeypatch):
+    monkeypatch.setattr(packing, "MOST_USERS", 8)
+    with pytest.raises(IntentError, match="9 users at once are more than the 8"):
+        packed({"tap": logs["tap"]})
+    monkeypatch.undo()
+    assert packing.MOST_USERS - 1 << TIME_BITS < 2**63 <= packing.MOST_USERS << TIME_BITS
