@@ -42,12 +42,6 @@ class Scorer:
         }
         self.tasks = tuple(self._run.get_output_details())
 
-    @property
-    def session_gap_ms(self) -> int | None:
-        """Pause that ended a session in the samples, or None."""
-        minutes = self.samples.session_gap_minutes
-        return None if minutes is None else round(minutes * 60_000)
-
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Ids [n, ...] of every source -> probabilities [n] float32 per task, group by group.
 
@@ -151,6 +145,12 @@ class Bundle:
             quantization=about["quantization"],
             scorer=Scorer(files[MODEL]),
         )
+
+    @property
+    def session_gap_ms(self) -> int | None:
+        """Pause that ended a session in the samples, or None."""
+        minutes = self.samples.session_gap_minutes
+        return None if minutes is None else round(minutes * 60_000)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Ids [n, ...] of every source -> probabilities [n] float32 per task.

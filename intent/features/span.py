@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from intent.schema import DAY_MS
 
 LEAST_SHARE = 0.01  # of the busiest day's events that a day must have to count
+YEAR_2000 = 10_957  # days since 1970; an event before it comes from a clock that was never set
 ENOUGH = 200  # events of a table's busiest day, below which one or two rows would be a busy day
 
 
@@ -60,4 +61,5 @@ def together(spans: Mapping[str, Span]) -> Span:
 
 def _busy(counts: Mapping[int, int]) -> list[int]:
     least = LEAST_SHARE * max(counts.values(), default=0)
-    return [day for day, events in counts.items() if events >= least]
+    busy = [day for day, events in counts.items() if events >= least]
+    return [day for day in busy if day >= YEAR_2000] or busy

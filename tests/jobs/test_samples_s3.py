@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from intent import storage
@@ -15,6 +19,7 @@ from tests.support.raw_logs import random_logs, write_logs
 from tests.support.s3 import s3, s3_server  # noqa: F401  fixtures
 
 SETTINGS = SamplesConfig(length=16, cuts_per_day=12, seed=3, groups_per_row_group=50)
+SET = ["length=16", "cuts_per_day=12", "groups_per_row_group=50"]
 
 
 @pytest.fixture
@@ -23,34 +28,33 @@ def logs(tmp_path):
     return tmp_path / "logs"
 
 
-def copy_to(url: str, folder) -> None:
-    for name in storage.files(folder):
-        storage.copy(folder / name, storage.join(url, name))
+def job(*options: str, seed: int = 3) -> dict:
+    """`intent samples` in a process of its own, whose workers know where the store is."""
+    sets = [f"--set=samples.{s}" for s in (*SET, f"seed={seed}")]
+    done = subprocess.run(
+        [sys.executable, "-m", "intent.cli", "samples", *options, *sets, "--json"],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=dict(os.environ), timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
 
 
 def test_samples_are_built_read_and_cleaned_on_an_object_store(tmp_path, logs, s3):  # noqa: F811
     here = build_samples(logs, tmp_path / "s", SETTINGS)
-    copy_to("s3://shop/logs/2026-11-01", logs)
-    out = "s3://shop/samples"
-    there = build_samples("s3://shop/logs/2026-*", out, SETTINGS)
-    assert there.content_hash() == here.content_hash()
-    assert open_samples(out) == there
-    steps = [
-        list(TrackFeed(root, m, m.schema, batch=64).batches(0))
-        for root, m in ((str(tmp_path / "s"), here), (out, there))
-    ]
-    if here.hash() == there.hash():  # the same shards: the same stream, too
-        for a, b in zip(*steps, strict=True):
-            assert all((a.inputs[n] == b.inputs[n]).all() for n in a.inputs)
-    assert sum(int((b.weights > 0).sum()) for b in steps[1]) == there.groups
+    for name in storage.files(logs):
+        storage.copy(logs / name, f"s3://shop/logs/2026-11-01/{name}")
+    logs_, out = ["--logs", "s3://shop/logs/2026-*"], "s3://shop/samples"
+    told = job(*logs_, "--out", out)
+    there = open_samples(out)
+    assert told["content_hash"] == there.content_hash() == here.content_hash()
+    feed = TrackFeed(out, there, there.schema, batch=64)
+    assert sum(int((b.weights > 0).sum()) for b in feed.batches(0)) == here.groups
     storage.write_atomically(storage.join(out, "day=2024-10-04/.writing-1-ab"), b"half")
     assert clean(out) == ["day=2024-10-04/.writing-1-ab"]
-    last = there.days[-1]
-    assert build_samples("s3://shop/logs/2026-*", out, SETTINGS, add=last) == there
-    changed = SETTINGS.model_copy(update={"seed": 9})
-    again = build_samples("s3://shop/logs/2026-*", out, changed)
-    assert np.any(again.content_hash() != there.content_hash())
-    assert open_samples(out) == again
+    job(*logs_, "--out", out, "--add", there.days[-1])
+    assert open_samples(out) == there  # the day has the groups that it had
+    told = job(*logs_, "--out", out, seed=9)
+    assert told["content_hash"] == open_samples(out).content_hash() != there.content_hash()
 
 
 def test_a_store_that_has_no_logs_says_so(s3):  # noqa: F811

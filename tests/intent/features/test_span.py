@@ -33,6 +33,12 @@ def test_each_table_has_its_own_days_and_all_together_have_all():
     assert together(found) == Span(4 * DAY_MS, 12 * DAY_MS + 1)
 
 
+def test_clocks_that_were_never_set_do_not_count_however_many():
+    days = {0: 400, 20_000: 500, 20_001: 300}
+    assert span(days, {20_001: 7}) == Span(20_000 * DAY_MS, 8)
+    assert span({0: 400, 1: 300}, {1: 7}).start == 0  # unless there is nothing else
+
+
 def test_one_stray_row_of_a_small_table_is_no_busy_day():
     touch, browse = {10: 900, 11: 900}, {2: 1, 10: 30, 11: 25}
     last = {name: {d: d * DAY_MS for d in (2, 10, 11)} for name in ("touch", "browse")}
