@@ -181,7 +181,7 @@ def _registered(web: int) -> int:
 
 
 def _is_daemon(process: psutil.Process) -> bool:
-    return "pyspark.daemon" in _command(process)
+    return any(f"{place}daemon" in _command(process) for place in ("pyspark.", "cluster.spark_"))
 
 
 def _command(process: psutil.Process) -> list[str]:
