@@ -9,9 +9,6 @@ compared with ours one by one. Everything is about simulated data.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +17,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.outcome import outcome, tell  # noqa: E402
 from benchmarks.samples import event_log, logs, measures, report, sizes  # noqa: E402
 from benchmarks.samples.measures import Place  # noqa: E402
 from intent.simulate.shop import simulate  # noqa: E402
@@ -145,16 +143,6 @@ def figures(found: dict, quick: bool) -> list[dict]:
     return out
 
 
-def machine() -> str:
-    """The processor and how many cores there are."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{names[0] if names else platform.machine()}, {len(names)} cores"
-
-
 def main() -> None:
     """Runs the benchmark and prints one JSON object as the last line."""
     parser = argparse.ArgumentParser(
@@ -169,28 +157,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the JSON line to this file")
     parser.add_argument("--report", type=Path, help="write everything as markdown to this file")
     a = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=Path(__file__).parent, capture_output=True, text=True,
-    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         size = QUICK if a.quick else FULL
         size = replace(size, race=a.users or size.race)
         found = measure(size, Path(folder))
-    result = {
-        "benchmark": "build_samples",
-        "commit": commit.stdout.strip() or None,
-        "machine": machine(),
-        "quick": a.quick,
-        "simulated": True,
-        "figures": figures(found, a.quick),
-    }
+    result = outcome("build_samples", a.quick, figures(found, a.quick))
     if a.report:
         a.report.write_text(report.markdown(result, found))
-    line = json.dumps(result)
-    if a.out:
-        a.out.write_text(line + "\n")
-    print(line)
+    tell(result, a.out)
 
 
 if __name__ == "__main__":

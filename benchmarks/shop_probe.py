@@ -10,10 +10,6 @@ features of order and across views; and how fast the shop is. Everything is abou
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +21,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import shop_features as f  # noqa: E402
+from benchmarks.outcome import outcome, tell  # noqa: E402
 from intent.schema import DAY_MS, HOUR_MS  # noqa: E402
 from intent.simulate.parameters import SHOP  # noqa: E402
 from intent.simulate.shop import simulate  # noqa: E402
@@ -190,24 +187,11 @@ def main() -> None:
     a = parser.parse_args()
     if a.quick:
         a.users, a.days, a.cuts = 192, 5, 8
-    here = Path(__file__).resolve().parents[1]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True
-    )
-    result = {
-        "benchmark": "shop_probe",
-        "commit": commit.stdout.strip() or None,
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "quick": a.quick,
-        "simulated": True,
-        "users": a.users, "days": a.days, "rate": a.rate, "seed": a.seed,
-        "parameters_hash": SHOP.hash(),
-        "figures": figures(a.users, a.days, a.rate, a.seed, a.cuts, a.quick),
-    }  # fmt: skip
-    line = json.dumps(result)
-    if a.out:
-        a.out.write_text(line + "\n")
-    print(line)
+    result = outcome(
+        "shop_probe", a.quick, figures(a.users, a.days, a.rate, a.seed, a.cuts, a.quick),
+        users=a.users, days=a.days, rate=a.rate, seed=a.seed, parameters_hash=SHOP.hash(),
+    )  # fmt: skip
+    tell(result, a.out)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ STARTED_WITH = {
 }  # fmt: skip
 
 
-def session(name: str, cores: int | None = None, input_bytes: int | None = None) -> SparkSession:
+def session(name: str, cores: int | None = None) -> SparkSession:
     """The running Spark session, or a new one on this machine.
 
     Under spark-submit the master and the resources are spark-submit's; else Spark runs inside this
-    process tree with `cores` (default all). `cluster.spark_conf` chooses the settings for an input
-    of `input_bytes`; those that a user gave go before them.
+    process tree with `cores` (default all). `cluster.spark_conf` chooses the settings; those that a
+    user gave go before them.
     """
     # Spark's workers must be this very interpreter: any other lacks our packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -44,16 +44,14 @@ def session(name: str, cores: int | None = None, input_bytes: int | None = None)
     from pyspark.sql import SparkSession
 
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    started = SparkContext._gateway is not None
-    if not submitted and not started:
-        os.environ["JAVA_HOME"] = str(java_home())
     launch = SparkConf(loadDefaults=False)
-    if not submitted:
+    if not submitted and SparkContext._gateway is None:
+        os.environ["JAVA_HOME"] = str(java_home())
         launch.setAll(_local_launch(cores).items())
     SparkContext._ensure_initialized(conf=launch)  # starts Java, if it does not run yet
     conf = SparkConf()  # what Java knows by now: ours for local mode, and all that the user gave
     local = conf.get("spark.master", "").startswith("local")
-    for key, value in _chosen(conf, input_bytes or 0, local, cores).items():
+    for key, value in _chosen(conf, local, cores).items():
         if key not in STARTED_WITH:
             conf.setIfMissing(key, value)
     spark = SparkSession.builder.config(conf=conf).appName(name).getOrCreate()
@@ -63,7 +61,7 @@ def session(name: str, cores: int | None = None, input_bytes: int | None = None)
 
 def _local_launch(cores: int | None) -> dict[str, str]:
     """What Java must know when it starts, in local mode."""
-    known = settings(0, cores or _all_cores(), True, psutil.virtual_memory().total)
+    known = settings(cores or _all_cores(), True, psutil.virtual_memory().total)
     early = ("driver.memory", "python.daemon.module", "ui.enabled", "ui.showConsoleProgress")
     java = [known["spark.driver.extraJavaOptions"], *class_archive.options(os.environ["JAVA_HOME"])]
     return {
@@ -75,14 +73,14 @@ def _local_launch(cores: int | None) -> dict[str, str]:
     }
 
 
-def _chosen(conf: SparkConf, input_bytes: int, local: bool, cores: int | None) -> dict[str, str]:
+def _chosen(conf: SparkConf, local: bool, cores: int | None) -> dict[str, str]:
     """Our settings for the cores that the session has, as far as they are known by now."""
     if local:
-        return settings(input_bytes, cores or _all_cores(), True, psutil.virtual_memory().total)
+        return settings(cores or _all_cores(), True, psutil.virtual_memory().total)
     each = int(conf.get("spark.executor.cores", "1"))
     executors = int(conf.get("spark.executor.instances", "1"))
     total = int(conf.get("spark.cores.max", str(each * executors)))
-    return settings(input_bytes, total, False, executor_cores=each)
+    return settings(total, False, executor_cores=each)
 
 
 def _all_cores() -> int:

@@ -1,4 +1,4 @@
-"""Spark's settings and tasks for the sample job, from its input's size; docs/cluster.md says why.
+"""Spark's settings for the sample job, and its tasks by its input's size; docs/cluster.md: why.
 
 The work is done by Python workers, outside of Java: they read, encode, build and write. Java only
 moves and sorts the rows of the one shuffle, each a run of packed events, some 12 KiB.
@@ -56,7 +56,6 @@ WHY = {
 
 
 def settings(
-    input_bytes: int,
     cores: int,
     local: bool,
     memory: int | None = None,
@@ -65,7 +64,6 @@ def settings(
     """The job's settings for Spark; `WHY` has the reason of each.
 
     Args:
-        input_bytes: size of the logs as they lie there; 0 where it is not known.
         cores: that run tasks, over all executors.
         local: whether Spark runs inside this process tree, or on a cluster.
         memory: bytes of this machine, for local mode; None where it is not known.

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intent.errors import IntentError, UsageError
+from intent import __version__
+from intent.errors import UsageError
 from jobs.samples_commands import app, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from intent.config import SamplesConfig
     from intent.features.log_files import LogFile
-    from intent.features.vocabulary import Dictionaries
-    from intent.samples.build import TaskResult
     from intent.samples.manifest import Manifest
     from intent.schema import Schema
 
@@ -104,14 +103,10 @@ def build_samples(
             check_joins(old, settings, str(out))
             frozen = _same_dictionaries(old, str(out), frozen)
         if layout == "tracks":
-            check = root.check
-            manifest = _build_tracks(
-                files, logs, root, settings, frozen, cores, partitions, old, check
-            )
+            manifest = _build_tracks(files, logs, root, settings, frozen, cores, partitions, old)
         else:
             tracks = storage.join(root, ".tracks")
             _build_tracks(files, logs, tracks, settings, frozen, cores, partitions)
-            root.check()
             manifest = write_groups(tracks, root)
     if days is not None:
         _tell_missing(days, manifest)
@@ -144,7 +139,6 @@ def _build_tracks(
     cores: int | None,
     partitions: int | None,
     old: Manifest | None = None,
-    check: Callable[[], None] = lambda: None,
 ) -> Manifest:
     from cluster.spark import readable_errors, session
     from cluster.spark_conf import split_bytes
@@ -153,6 +147,7 @@ def _build_tracks(
     from intent.features.log_files import header, splits
     from intent.features.tables import TABLES
     from intent.features.vocabulary import Dictionaries
+    from intent.samples import checks
     from intent.samples import days as choosing
     from intent.samples import manifest as manifests
     from intent.samples.build import BuildPlan
@@ -162,15 +157,15 @@ def _build_tracks(
     for name, of_table in files.items():
         header(TABLES[name], of_table)  # complains where a column is missing
     schema = _schema(files, settings)
-    dictionaries = None if frozen is None else _frozen(frozen, schema)
+    dictionaries = None if frozen is None else checks.frozen_dictionaries(frozen, schema)
     input_bytes = sum(f.size for of_table in files.values() for f in of_table)
     with readable_errors():
-        spark = session("intent samples", cores, input_bytes)
+        spark = session("intent samples", cores)
         parallel = spark.sparkContext.defaultParallelism
         size = split_bytes(input_bytes, parallel)
         work = [s for name, of_table in files.items() for s in splits(name, of_table, size)]
         found = survey(spark, work, names=dictionaries is None)
-        _check_received(found.received, files, settings)
+        checks.check_received(found.received, files, settings)
         span = found.span()
         days = choosing.chosen_days(span, settings)
         dictionaries = dictionaries or Dictionaries.from_counts(found.names, schema)
@@ -185,9 +180,9 @@ def _build_tracks(
         plan = BuildPlan(str(root), schema, span, found.browse(), settings, where.buckets, days)
         result = build(spark, Reading(work, dictionaries, limits, where), plan)
     rows = {name: found.rows[name] for name in files}
-    _check_counts(rows, result, settings)
+    checks.check_counts(rows, result, settings)
     if not result.shards:
-        raise IntentError(_no_cut(result, schema, settings))
+        raise checks.no_group(result, schema, settings)
     made = manifests.Build(
         days=sorted({shard.day for shard in result.shards}),
         span=(span.start, span.end),
@@ -198,7 +193,7 @@ def _build_tracks(
         counted=dict(sorted(result.counted.items())),
         quarantine_files=sorted(result.quarantine_files),
         source=_source(logs),
-        code_version=_code_version(),
+        code_version=__version__,
     )
     manifest = manifests.Manifest(
         layout="tracks",
@@ -209,25 +204,10 @@ def _build_tracks(
         dictionary_hash=dictionaries.hash(),
     )
     if old:
-        manifest = choosing.join(old, manifest, choosing.names_of(days))
-    check()
+        manifest = choosing.join(old, manifest)
     write_petastorm_metadata(root, arrow_schema(schema), unischema(schema), manifest.shards)
     manifests.save(root, manifest, dictionaries)
     return manifest
-
-
-def _frozen(place: str | Path, schema: Schema) -> Dictionaries:
-    """Dictionaries that were made before; UsageError where they are not for these tables."""
-    from intent.features.vocabulary import Dictionaries
-
-    dictionaries = Dictionaries.load(place)
-    missing = [k for k in Dictionaries.keys(schema) if k not in dictionaries.vocabularies]
-    if missing:
-        raise UsageError(
-            f"{place} has no names for {', '.join(missing)}: it is of logs with fewer tables; "
-            "give the dictionaries of logs like these"
-        )
-    return dictionaries
 
 
 def _tell_missing(days: tuple[date, date], manifest: Manifest) -> None:
@@ -251,54 +231,6 @@ def _schema(files: Mapping[str, list[LogFile]], settings: SamplesConfig) -> Sche
     return replace(PAPER.keep(sources), length=settings.length)
 
 
-def _check_received(
-    received: set[str], files: Mapping[str, list[LogFile]], settings: SamplesConfig
-) -> None:
-    """UsageError where a setting needs times of receipt that the logs do not have."""
-    from intent.features.tables import EVENT_TABLES, RECEIVED
-
-    wanted = {"late_after_minutes": settings.late_after_minutes is not None}
-    wanted["out_of_order"] = settings.out_of_order == "drop"
-    for setting, needs in wanted.items():
-        lacking = [name for name in files if name in EVENT_TABLES and name not in received]
-        if needs and lacking:
-            raise UsageError(
-                f"samples.{setting} needs the time at which an event was received: table "
-                f"{lacking[0]} has no column {RECEIVED!r}"
-            )
-
-
-def _check_counts(rows: dict[str, int], result: TaskResult, settings: SamplesConfig) -> None:
-    """Every row is accounted for, and not too many are unusable; else IntentError."""
-    for table, total in rows.items():
-        bad = {k: n for k, n in result.quarantined.items() if k.startswith(f"{table}/")}
-        dropped = sum(n for k, n in result.dropped.items() if k.startswith(f"{table}/"))
-        known = result.used[table] + sum(bad.values()) + dropped
-        if known != total:
-            raise IntentError(
-                f"table {table} has {total:,} rows but {known:,} are accounted for; were files "
-                "added or removed while the job ran? Run it again"
-            )
-        if sum(bad.values()) > settings.max_quarantine_share * total:
-            reasons = ", ".join(f"{k.split('/')[1]} {n:,}" for k, n in sorted(bad.items()))
-            raise IntentError(
-                f"{sum(bad.values()):,} of {total:,} rows of table {table} are unusable "
-                f"({reasons}), more than samples.max_quarantine_share = "
-                f"{settings.max_quarantine_share:g}; mend the logs or raise the limit"
-            )
-
-
-def _no_cut(result: TaskResult, schema: Schema, settings: SamplesConfig) -> str:
-    """Why there is not a single group."""
-    counts = ", ".join(f"{name} {n:,}" for name, n in sorted(result.counted.items()))
-    hours = max(t.horizon_ms for t in schema.tasks) // 3_600_000
-    return (
-        f"no group could be made ({counts or 'no action in the chosen days'}): a cut needs logs "
-        f"that go on for {hours} h after it, and samples.min_actions = {settings.min_actions}; "
-        "give logs of at least two days"
-    )
-
-
 def _source(logs: str | Path | Sequence[str | Path]) -> str:
     """ "simulated shop" where the logs say so of themselves, else the folders' names."""
     from intent import storage
@@ -307,12 +239,6 @@ def _source(logs: str | Path | Sequence[str | Path]) -> str:
     if all(storage.local(f) and storage.exists(storage.join(f, "shop.json")) for f in folders):
         return "simulated shop"
     return ", ".join(dict.fromkeys(str(f).rstrip("/").split("/")[-1] for f in folders))
-
-
-def _code_version() -> str:
-    from intent import __version__
-
-    return __version__
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from intent.samples import manifest as manifests
 from intent.samples.manifest import Manifest, Shard
 from intent.samples.orphans import writing_to
 from intent.samples.rowgroups import read_row_groups
+from intent.samples.shard_files import check_files
 from intent.samples.store import write_petastorm_metadata, write_shards
 from intent.samples.units import needed_columns, read_unit
 
@@ -79,7 +80,7 @@ def _rewrite(samples: str, out: str, manifest: Manifest, name: str, write, form)
 
     `form` is the module that knows the new layout's columns.
     """
-    manifests.check_files(samples, manifest)
+    check_files(samples, manifest)
     dictionaries = manifests.load_dictionaries(samples, manifest)
     shards: list[Shard] = []
     with progress("converting", total=manifest.groups, unit="groups") as bar:

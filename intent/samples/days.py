@@ -86,8 +86,8 @@ def check_joins(old: Manifest, settings: SamplesConfig, root: str) -> None:
             )
 
 
-def join(old: Manifest, new: Manifest, days: list[str]) -> Manifest:
-    """The dataset `old` with `days` as `new` has them, whether `old` has them or not.
+def join(old: Manifest, new: Manifest) -> Manifest:
+    """The dataset `old` with the days of `new`, whether `old` has them or not.
 
     A day of which `new` has no group, because its logs end too early for the labels, stays as it
     is. Days that come out with the groups that they have change nothing, not even the account of
@@ -98,8 +98,7 @@ def join(old: Manifest, new: Manifest, days: list[str]) -> Manifest:
             f"the dataset has {', '.join(old.schema.sources)}, these logs "
             f"{', '.join(new.schema.sources)}: give the same tables"
         )
-    made = set(new.days)
-    chosen = {day for day in days if day in made}
+    chosen = set(new.days)
     if all(old.only([day]).content_hash() == new.only([day]).content_hash() for day in chosen):
         return old
     kept = [s for s in old.shards if s.day not in chosen]

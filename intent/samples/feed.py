@@ -20,6 +20,7 @@ from intent.samples import manifest as manifests
 from intent.samples.manifest import Manifest
 from intent.samples.plan import EpochPlan, Residents, reads
 from intent.samples.rowgroups import read_row_groups
+from intent.samples.shard_files import check_files
 from intent.samples.units import Unit, needed_columns, read_unit
 from intent.schema import Schema, narrowest
 
@@ -260,5 +261,5 @@ def open_samples(root: str | Path, content: bool = True) -> Manifest:
     """The manifest of the tracks dataset at `root`, its files checked."""
     manifest = manifests.load(root)
     check_layout(root, manifest)
-    manifests.check_files(root, manifest, content)
+    check_files(root, manifest, content)
     return manifest

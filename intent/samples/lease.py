@@ -23,6 +23,23 @@ BEAT_S = 30
 LAPSE_S = 300
 
 
+class Held(str):
+    """The place of a dataset that one has to oneself, as any process may name it."""
+
+    def __new__(cls, place: str, still_ours: Callable[[], bool]) -> Held:
+        held = super().__new__(cls, place)
+        held.still_ours = still_ours
+        return held
+
+    def check(self) -> None:
+        """IntentError if it is no longer ours: a job that was halted for long has lost it."""
+        if not self.still_ours():
+            raise IntentError(
+                f"this job stood still for so long that another may be writing to {self} now; "
+                "nothing was changed: start it again"
+            )
+
+
 @contextmanager
 def lease(root: str, now: datetime) -> Iterator[Callable[[], bool]]:
     """Be the only one who writes to the dataset at the URL `root`; UsageError if somebody is.

@@ -16,7 +16,7 @@ from pathlib import Path
 from intent import storage
 from intent.errors import IntentError, UsageError
 from intent.samples import manifest as manifests
-from intent.samples.lease import LEASE, lease
+from intent.samples.lease import LEASE, Held, lease
 from intent.samples.manifest import Manifest
 
 # Every name that a job of ours gives to a file of a dataset, finished or not
@@ -26,23 +26,6 @@ OURS = re.compile(
     r"|\.(manifest|dictionaries|_common_metadata|common)[^/]*|\.writing-[^/]*|\.intent-samples[^/]*"
 )
 MARKER = ".intent-samples"  # says that a folder is ours, finished or not; locked while written to
-
-
-class Held(str):
-    """The place of a dataset that one has to oneself, as any process may name it."""
-
-    def __new__(cls, place: str, still_ours: Callable[[], bool]) -> Held:
-        held = super().__new__(cls, place)
-        held.still_ours = still_ours
-        return held
-
-    def check(self) -> None:
-        """IntentError if it is no longer ours: a job that was halted for long has lost it."""
-        if not self.still_ours():
-            raise IntentError(
-                f"this job stood still for so long that another may be writing to {self} now; "
-                "nothing was changed: start it again"
-            )
 
 
 @contextmanager

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from intent import storage
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
+from intent.samples.shard_files import missing
 
 
 def read_row_groups(
@@ -170,7 +171,7 @@ def _read(source: _Source, name: str, row_group: int) -> pa.Table:
         try:
             return _read_file(source, source.path(f"{manifests.REPLACED}/{name}"), row_group)
         except FileNotFoundError:
-            raise manifests.missing(source.root, name) from None
+            raise missing(source.root, name) from None
 
 
 def _read_file(source: _Source, path: str, row_group: int) -> pa.Table:

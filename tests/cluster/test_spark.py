@@ -10,7 +10,7 @@ import sys
 SHOW = """
 import json
 from cluster.spark import session
-spark = session("a name", cores=2, input_bytes=256 << 30)
+spark = session("a name", cores=2)
 conf = dict(spark.sparkContext.getConf().getAll())
 given = spark.range(1000).repartition(7, "id").groupBy("id").count()
 conf["given"] = len(given.rdd.glom().map(len).collect())

@@ -47,7 +47,7 @@ def test_what_a_task_reads_grows_with_the_input_up_to_a_limit():
 
 def test_local_mode_leaves_most_of_the_memory_to_python():
     def heap(cores: int, memory: int | None) -> str:
-        return settings(0, cores, True, memory)["spark.driver.memory"]
+        return settings(cores, True, memory)["spark.driver.memory"]
 
     assert heap(2, 24 * GIB) == "2048m"
     assert heap(2, 4 * GIB) == "1024m"  # a quarter
@@ -56,7 +56,7 @@ def test_local_mode_leaves_most_of_the_memory_to_python():
 
 
 def test_a_cluster_may_try_twice_and_has_room_for_python_beside_java():
-    here, there = settings(GIB, 4, True), settings(GIB, 4, False, executor_cores=4)
+    here, there = settings(4, True), settings(4, False, executor_cores=4)
     assert there["spark.speculation"] == "true" and "spark.speculation" not in here
     assert there["spark.executor.memoryOverhead"] == f"{4 * 1024 + 512}m"
     assert "spark.driver.memory" not in there  # spark-submit has started the driver by then
@@ -72,11 +72,11 @@ def test_local_mode_retries_as_a_cluster_does():
 
 def test_no_core_is_an_error():
     with pytest.raises(UsageError, match="at least one core, got 0"):
-        settings(GIB, 0, True)
+        settings(0, True)
 
 
 def test_every_setting_has_its_reason_here_and_its_row_in_the_guide():
-    used = settings(GIB, 2, True).keys() | settings(GIB, 2, False).keys()
+    used = settings(2, True).keys() | settings(2, False).keys()
     assert used == WHY.keys()
     rows = set(re.findall(r"^\| `(spark\.[\w.]+)`", PAGE.read_text(), re.MULTILINE))
     assert rows == used

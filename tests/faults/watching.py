@@ -10,6 +10,7 @@ from pathlib import Path
 
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
+from intent.samples.shard_files import check_files
 
 PAUSE_S = 0.05
 
@@ -35,7 +36,7 @@ def look(root: Path) -> bytes | None:
     while (found := _manifest(root)) is not None:
         try:
             manifest = manifests.load(root)
-            manifests.check_files(root, manifest)
+            check_files(root, manifest)
             manifests.load_dictionaries(root, manifest)
         except (IntentError, OSError) as error:
             if _manifest(root) == found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
 from dataclasses import replace
 from datetime import date
 from shutil import copytree
@@ -25,6 +24,7 @@ from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.orphans import MARKER, clean, writing_to
 from intent.samples.runs import ONE_PLACE, runs
 from jobs.build_samples import build_samples
+from tests.support.disk import small_disk
 from tests.support.raw_logs import START, random_logs, write_logs
 
 SETTINGS = SamplesConfig(length=16, cuts_per_day=12, seed=3, groups_per_row_group=50)
@@ -358,20 +358,13 @@ def test_what_a_killed_job_leaves_is_no_dataset_and_is_cleaned_up(tmp_path, logs
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_dataset(tmp_path, logs):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("cannot mount a small tmpfs here (needs root), so no disk can be made full")
-    try:
+    with small_disk(tmp_path, "256k") as disk:
         manifest = build_samples(logs, disk / "s", SETTINGS)
         (disk / "filler").write_bytes(b"x" * (220 * 1024 - sum(s.size for s in manifest.shards)))
         more = SETTINGS.model_copy(update={"cuts_per_day": 40, "length": 250, "seed": 9})
         with pytest.raises((IntentError, OSError), match="No space left"):
             build_samples(logs, disk / "s", more)
         assert open_samples(disk / "s") == manifest
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_labels_end_where_browse_ends_and_a_quiet_view_has_its_own_days(tmp_path, tables):

@@ -61,8 +61,8 @@ def part(manifest, days):
 
 def test_days_join_in_any_order_and_give_the_whole(whole):
     first, second, third = whole.days
-    a = join(part(whole, [first, second]), part(whole, [third]), [third])
-    b = join(part(whole, [second, third]), part(whole, [first]), [first])
+    a = join(part(whole, [first, second]), part(whole, [third]))
+    b = join(part(whole, [second, third]), part(whole, [first]))
     assert a.hash() == b.hash() == whole.hash()
     assert [b.days for b in a.builds] == [[first, second], [third]]
     assert part(whole, [first]).hash() != whole.hash()
@@ -70,17 +70,17 @@ def test_days_join_in_any_order_and_give_the_whole(whole):
 
 def test_a_day_built_again_replaces_itself_and_changes_nothing(whole):
     second = whole.days[1]
-    assert join(whole, part(whole, [second]), [second]) == whole
+    assert join(whole, part(whole, [second])) == whole
 
 
 def test_a_day_that_came_out_otherwise_replaces_the_old_one(whole, tmp_path):
     second = whole.days[1]
     other = build_samples(tmp_path, random_logs(seed=1))
-    joined = join(whole, part(other, [second]), [second])
+    joined = join(whole, part(other, [second]))
     assert joined.only([second]).hash() == other.only([second]).hash()
     assert joined.days == whole.days
     assert [b.days for b in joined.builds] == [[whole.days[0], whole.days[2]], [second]]
-    nothing = join(whole, replace(part(other, [second]), shards=[]), [second])
+    nothing = join(whole, replace(part(other, [second]), shards=[]))
     assert nothing == whole  # logs that end too early for a day's labels do not remove it
 
 

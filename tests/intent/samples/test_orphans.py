@@ -18,8 +18,10 @@ from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.layout import arrow_schema, unischema
 from intent.samples.orphans import MARKER, clean, writing_to
 from intent.samples.rowgroups import read_row_groups
+from intent.samples.shard_files import check_files
 from intent.samples.store import write_petastorm_metadata
 from tests.support.build import DICTIONARIES, build_samples
+from tests.support.disk import small_disk
 from tests.support.raw_logs import random_logs
 from tests.support.s3 import s3, s3_server  # noqa: F401  fixtures
 
@@ -73,7 +75,7 @@ def test_convert_between_places(root, tables, tmp_path):
 
 def open_samples_of_any_layout(root):
     manifest = manifests.load(root)
-    manifests.check_files(root, manifest)
+    check_files(root, manifest)
     return manifest
 
 
@@ -83,14 +85,14 @@ def test_a_changed_or_missing_shard_is_found(root, tables):
     data = storage.read_bytes(f"{root}/{shard.path}")
     storage.write_atomically(f"{root}/{shard.path}", data[:-1] + b"x")
     with pytest.raises(IntentError, match=f"{shard.path} was altered"):
-        manifests.check_files(root, manifest)
-    manifests.check_files(root, manifest, content=False)
+        check_files(root, manifest)
+    check_files(root, manifest, content=False)
     storage.write_atomically(f"{root}/{shard.path}", data[:-1])
     with pytest.raises(IntentError, match=f"{shard.path} has .* bytes"):
-        manifests.check_files(root, manifest, content=False)
+        check_files(root, manifest, content=False)
     storage.remove(root, [shard.path])
     with pytest.raises(IntentError, match=f"{shard.path} is missing"):
-        manifests.check_files(root, manifest, content=False)
+        check_files(root, manifest, content=False)
     with pytest.raises(IntentError, match=f"{shard.path} is missing"):
         rows_of(root, manifest)
 
@@ -105,7 +107,7 @@ def test_who_reads_while_the_dataset_is_replaced_goes_on_and_is_told_the_second_
     assert not {s.path for s in new.shards} & {s.path for s in old.shards}
     read += [table.to_pylist() for table in reader]
     assert read == expected != rows_of(root, new)  # the old rows to the end, none of the new
-    manifests.check_files(root, old)
+    check_files(root, old)
     assert manifests.load_dictionaries(root, old).hash() == DICTIONARIES.hash()
     with pytest.raises(IntentError):  # it fails and removes nothing that somebody may read
         with writing_to(root):
@@ -117,7 +119,7 @@ def test_who_reads_while_the_dataset_is_replaced_goes_on_and_is_told_the_second_
     with pytest.raises(IntentError, match="were rebuilt while they were read.*start again"):
         rows_of(root, old)
     with pytest.raises(IntentError, match="were rebuilt while they were read.*start again"):
-        manifests.check_files(root, old)
+        check_files(root, old)
     assert rows_of(root, new)
 
 
@@ -206,11 +208,11 @@ def test_petastorm_may_read_between_metadata_and_manifest(tmp_path, tables):
 
 def test_the_lease_of_a_killed_job_lapses_and_that_of_a_living_one_does_not(s3, monkeypatch):  # noqa: F811
     root = f"{s3}/lease"
-    monkeypatch.setattr(lease, "LAPSE_S", 1)
+    monkeypatch.setattr(lease, "LAPSE_S", 3)  # a store tells times in whole seconds
     monkeypatch.setattr(lease, "BEAT_S", 0.3)
     over = threading.Event()
     with writing_to(root):
-        assert not over.wait(2.2)  # longer than it lasts
+        assert not over.wait(4.2)  # longer than it lasts
         with pytest.raises(UsageError, match="another job"), writing_to(root):
             pass
     with writing_to(root) as place:
@@ -219,7 +221,7 @@ def test_the_lease_of_a_killed_job_lapses_and_that_of_a_living_one_does_not(s3, 
         storage.write_atomically(f"{root}/{lease.LEASE}", "{}")  # as the killed job's last beat
         with pytest.raises(UsageError, match="another job"), writing_to(root):
             pass
-        over.wait(2.2)
+        over.wait(4.2)
         with writing_to(root):
             pass
     # the first had lost its lease, so it removed nothing
@@ -227,20 +229,13 @@ def test_the_lease_of_a_killed_job_lapses_and_that_of_a_living_one_does_not(s3, 
 
 
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, tables):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("cannot mount a tmpfs here (needs root), so no place can be made read-only")
-    try:
+    with small_disk(tmp_path, "1m") as disk:
         manifest = build(disk / "s", tables)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         for name in ("s", "new"):
             with pytest.raises(IntentError, match=f"cannot write to {disk / name}: read-only"):
                 build(disk / name, tables)
         assert open_samples(disk / "s") == manifest
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_what_others_put_into_the_folder_stays(tmp_path):
@@ -257,8 +252,6 @@ def test_what_others_put_into_the_folder_stays(tmp_path):
 
 
 def test_who_has_lost_the_place_is_told_before_he_writes(tmp_path):
-    from intent.samples.orphans import Held
-
-    Held("s", lambda: True).check()
+    lease.Held("s", lambda: True).check()
     with pytest.raises(IntentError, match="stood still for so long"):
-        Held("s", lambda: False).check()
+        lease.Held("s", lambda: False).check()
