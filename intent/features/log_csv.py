@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -49,7 +50,9 @@ def read(path: str, size: int, wanted: Sequence[str], rows: int) -> Iterator[pa.
     if not names:
         return
     kept = [name for name in wanted if name in names]
-    broken: list[str] = []
+    broken: deque[str] = (
+        deque()
+    )  # Arrow parses ahead in a thread of its own, and adds to it any time
 
     def keep(row: pyarrow.csv.InvalidRow) -> str:
         broken.append(row.text)
@@ -77,8 +80,7 @@ def read(path: str, size: int, wanted: Sequence[str], rows: int) -> Iterator[pa.
                 for start in range(0, batch.num_rows, rows):
                     yield batch.slice(start, rows)
                 if broken:
-                    yield broken_rows(broken, kept)
-                    broken.clear()
+                    yield broken_rows(_taken(broken), kept)
         except pa.ArrowInvalid as error:
             if "straddling" in str(error):
                 raise IntentError(
@@ -87,7 +89,12 @@ def read(path: str, size: int, wanted: Sequence[str], rows: int) -> Iterator[pa.
                 ) from None
             raise
     if broken:
-        yield broken_rows(broken, kept)
+        yield broken_rows(_taken(broken), kept)
+
+
+def _taken(texts: deque[str]) -> list[str]:
+    """Takes out what is there now; what is added meanwhile stays."""
+    return [texts.popleft() for _ in range(len(texts))]
 
 
 def broken_rows(texts: list[str], names: Sequence[str]) -> pa.RecordBatch:
