@@ -101,6 +101,15 @@ class TrainConfig(Section):
     shuffle_pool: PositiveInt = Field(
         65_536, description="groups among which the order is drawn; tracks of so many are in memory"
     )
+    bucket_lengths: bool = Field(
+        False, description="batches of windows of like length, cut to the longest of each batch"
+    )
+    negative_rate: float = Field(
+        1.0, gt=0, le=1, description="share of the groups without any positive label in an epoch"
+    )
+    weigh_negatives: bool = Field(
+        False, description="negatives that are left count for those left out, in the loss"
+    )
     evaluation_days: PositiveInt = Field(1, description="last days of the data, never trained on")
     purge: bool = Field(
         False, description="leave out training days whose horizon reaches into evaluation"
