@@ -15,6 +15,7 @@ def summary(manifest: Manifest) -> dict:
     size = sum(s.size for s in manifest.shards)
     return {
         "groups": manifest.groups,
+        "negatives": manifest.negatives,
         "rows": manifest.rows,
         "events_in": sum(manifest.rows_in.values()),
         "used": sum(manifest.used.values()),

@@ -19,6 +19,7 @@ from intent import storage
 from intent.samples.cells import encode_cell
 from intent.samples.manifest import Shard
 from intent.samples.store import COMPRESSION, shard_path
+from intent.samples.undersampling import is_negative
 from intent.samples.units import Unit
 from intent.samples.windows import window_times
 from intent.schema import Schema, View, narrowest
@@ -94,6 +95,7 @@ def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> S
     temporary = storage.scratch(storage.join(root, f"day={day}"))
     scalars = [name for name in arrow_schema(schema).names if name not in columns(schema)]
     row_groups: list[int] = []
+    negatives: list[int] = []
     positives = np.zeros(len(schema.tasks), np.int64)
     content = 0
     try:
@@ -107,9 +109,12 @@ def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> S
         ) as writer:
             for unit in units:
                 positives += unit.labels.sum(axis=0, dtype=np.int64)
+                negative, first = is_negative(unit.labels), 0
                 for table in _tables(unit):
                     writer.write_table(table)
                     row_groups.append(table.num_rows)
+                    negatives.append(int(negative[first : first + table.num_rows].sum()))
+                    first += table.num_rows
                     content += sum(row_digests(table))
         checksum, size = storage.sha256(temporary), temporary.stat().st_size
         path = shard_path(day, checksum)
@@ -122,6 +127,7 @@ def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> S
         rows=sum(row_groups),
         groups=sum(row_groups),
         row_groups=row_groups,
+        negatives=negatives,
         positives={t.name: int(n) for t, n in zip(schema.tasks, positives, strict=True)},
         size=size,
         sha256=checksum,

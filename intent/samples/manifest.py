@@ -20,7 +20,7 @@ from intent.schema import Schema
 
 NAME = "manifest.json"
 REPLACED = "_replaced"  # what the manifest before this one named, for whoever still reads it
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Shard:
         rows: of tracks (or of groups, in the layout "groups").
         groups: sample groups in it.
         row_groups: groups in each of its Parquet row groups.
+        negatives: groups without any positive label, in each of its row groups.
         positives: positive labels, by task.
         size: bytes.
         sha256: of the file.
@@ -44,6 +45,7 @@ class Shard:
     rows: int
     groups: int
     row_groups: list[int]
+    negatives: list[int]
     positives: dict[str, int]
     size: int
     sha256: str
@@ -162,6 +164,11 @@ class Manifest:
     def groups(self) -> int:
         """Sample groups in the dataset."""
         return sum(s.groups for s in self.shards)
+
+    @property
+    def negatives(self) -> int:
+        """Groups without any positive label."""
+        return sum(n for s in self.shards for n in s.negatives)
 
     @property
     def rows(self) -> int:

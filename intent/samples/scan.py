@@ -19,6 +19,7 @@ from intent.samples.columnar import TrackRow
 from intent.samples.manifest import Manifest, Shard
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.rows import Rows, content, decode_rows
+from intent.samples.undersampling import is_negative
 from intent.samples.units import Unit, needed_columns, unit_of
 from intent.schema import Schema
 
@@ -57,12 +58,14 @@ class Tally:
     """What was read of a shard.
 
     Attributes:
-        rows: rows of the layout; row_groups: groups in each row group.
+        rows: rows of the layout; row_groups: groups in each row group; negatives: those of them
+            without any positive label.
         content: sum of the rows' digests, to be compared with the manifest's.
     """
 
     rows: int = 0
     row_groups: list[int] = field(default_factory=list)
+    negatives: list[int] = field(default_factory=list)
     content: int = 0
 
     @property
@@ -97,6 +100,7 @@ def read_parts(
         if tally is not None:
             tally.rows += len(rows.users)
             tally.row_groups.append(len(rows.cut_time))
+            tally.negatives.append(int(is_negative(rows.labels).sum()))
             tally.content += content(table, shard.day)
         yield Part.of(rows, schema)
 
@@ -115,11 +119,13 @@ def open_parquet(place: str) -> Iterator[pq.ParquetFile]:
 
 
 def _counted(table: pa.Table, schema: Schema, tally: Tally | None) -> regroup.Groups:
+    found = regroup.read_groups(table, schema)
     if tally is not None:
         tally.rows += table.num_rows
         tally.row_groups.append(table.num_rows)
+        tally.negatives.append(int(is_negative(found.labels).sum()))
         tally.content += sum(groups.row_digests(table))
-    return regroup.read_groups(table, schema)
+    return found
 
 
 def _parts_of(rows: Iterable[TrackRow], schema: Schema, most: int = 4096) -> Iterator[Part]:

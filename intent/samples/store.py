@@ -23,6 +23,7 @@ from intent.samples.columnar import Rows, TrackRow
 from intent.samples.layout import arrow_schema
 from intent.samples.manifest import Shard
 from intent.samples.rows import content, encode_rows
+from intent.samples.undersampling import is_negative
 from intent.schema import DAY_MS, Schema
 
 COMPRESSION = "zstd"
@@ -64,6 +65,7 @@ class ShardWriter:
         self.pending_groups = self.pending_bytes = 0
         self.rows = 0
         self.row_groups: list[int] = []
+        self.negatives: list[int] = []
         self.positives = np.zeros(len(schema.tasks), np.int64)
         self.content = 0
 
@@ -96,6 +98,7 @@ class ShardWriter:
         self.positives += rows.labels.sum(axis=0, dtype=np.int64)
         self.writer.write_table(table)
         self.row_groups.append(self.pending_groups)
+        self.negatives.append(int(is_negative(rows.labels).sum()))
         self.pending, self.pending_groups, self.pending_bytes = [], 0, 0
 
     def close(self) -> Shard:
@@ -111,6 +114,7 @@ class ShardWriter:
             rows=self.rows,
             groups=sum(self.row_groups),
             row_groups=self.row_groups,
+            negatives=self.negatives,
             positives={
                 t.name: int(n) for t, n in zip(self.schema.tasks, self.positives, strict=True)
             },

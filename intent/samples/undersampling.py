@@ -26,6 +26,15 @@ from intent.errors import IntentError
 from intent.schema import Task
 
 
+def is_negative(labels: np.ndarray) -> np.ndarray:
+    """Which groups have no positive label in any task, bool [n].
+
+    Args:
+        labels: [n, tasks], all tasks of the samples.
+    """
+    return ~np.asarray(labels).any(axis=1)
+
+
 def longest_task(tasks: Sequence[Task]) -> str:
     """Name of the task with the longest horizon: it is positive where any of them is."""
     return max(tasks, key=lambda task: task.horizon_ms).name
@@ -73,4 +82,4 @@ def weights(labels: np.ndarray, rate: float) -> np.ndarray:
         labels: [n, tasks], all tasks of the samples.
         rate: share of the negatives that the samples kept.
     """
-    return np.where(np.asarray(labels).any(axis=1), 1.0, 1 / rate)
+    return np.where(is_negative(labels), 1 / rate, 1.0)

@@ -106,6 +106,7 @@ def _counts(manifest: Manifest, shard: Shard, tally: Tally, positives: np.ndarra
         ("rows", tally.rows, shard.rows),
         ("groups", sum(tally.row_groups), shard.groups),
         ("groups a row group", tally.row_groups, shard.row_groups),
+        ("negatives a row group", tally.negatives, shard.negatives),
         ("positives", dict(zip(tasks, positives.tolist(), strict=True)), shard.positives),
     ):
         if there != said:

@@ -60,6 +60,11 @@ def own_sums(root: str, manifest: Manifest) -> Check:
                 f"{shard.path}: row groups hold {sum(shard.row_groups):,} groups, not "
                 f"{shard.groups:,}"
             )
+        if len(shard.negatives) != len(shard.row_groups):
+            check.add(
+                f"{shard.path}: counts negatives of {len(shard.negatives)} row groups, not of "
+                f"{len(shard.row_groups)}"
+            )
     for path, times in Counter(s.path for s in manifest.shards).items():
         if times > 1:
             check.add(f"{path} is named {times} times")

@@ -70,7 +70,7 @@ class MemoryFeed:
 
 def manifest(content: str = "0" * 31 + "1", schema: Schema = SCHEMA) -> Manifest:
     """A manifest that stands for the data above."""
-    shard = Shard("a.parquet", "2026-01-01", 1, 1, [1], POSITIVES, 1, "0" * 64, content)
+    shard = Shard("a.parquet", "2026-01-01", 1, 1, [1], [1], POSITIVES, 1, "0" * 64, content)
     return Manifest(
         layout="tracks",
         schema=schema,

@@ -217,6 +217,19 @@ def test_what_waits_to_be_written_is_bounded_and_the_content_stays(tmp_path, mon
     assert max(len(s.row_groups) for s in tight) > 1 and 0 < most[0] < 400_000
     assert [s.content for s in tight] == [s.content for s in whole]
     assert [sum(s.row_groups) for s in tight] == [s.groups for s in whole]
+    assert [sum(s.negatives) for s in tight] == [s.negatives[0] for s in whole]
+
+
+def test_negatives_are_counted_row_group_by_row_group(tmp_path):
+    rng = np.random.default_rng(3)
+    rows = [random_row(rng, user=f"u{u:02}") for u in range(30)]
+    (shard,) = shards(tmp_path / "a", rows, 100)
+    none = np.concatenate([[not any(one) for one in row.labels.tolist()] for row in rows])
+    ends = np.cumsum(shard.row_groups)
+    assert len(ends) > 2
+    assert shard.negatives == [int(part.sum()) for part in np.split(none, ends)[:-1]]
+    assert 0 < sum(shard.negatives) < shard.groups
+    assert shard.groups - sum(shard.negatives) != shard.positives[PAPER.tasks[0].name]  # all tasks
 
 
 def test_chunks_of_rows_are_written_as_rows_are(tmp_path):

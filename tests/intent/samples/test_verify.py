@@ -73,6 +73,13 @@ def test_a_stated_sum_that_is_not_the_sum(copy):
     assert list(wrong(copy)) == ["manifest"] and len(wrong(copy)["manifest"]) == 2
 
 
+def test_negatives_of_more_row_groups_than_there_are(copy):
+    first, *rest = manifests.load(copy).shards
+    forged = replace(first, negatives=[*first.negatives, 0])
+    change(copy, shards=[asdict(s) for s in (forged, *rest)])
+    assert {"manifest", "counts"} == set(wrong(copy))
+
+
 def test_a_shard_that_is_gone(copy):
     first_shard(copy).unlink()
     found = wrong(copy)
@@ -92,12 +99,16 @@ def test_a_shard_that_holds_other_rows_than_the_manifest_says(copy):
     manifest = manifests.load(copy)
     a, b, *rest = manifest.shards
     forged = replace(
-        a, content=b.content, rows=a.rows + 1, positives={t: n + 1 for t, n in a.positives.items()}
+        a,
+        content=b.content,
+        rows=a.rows + 1,
+        negatives=[a.negatives[0] - 1, *a.negatives[1:]],
+        positives={t: n + 1 for t, n in a.positives.items()},
     )
     change(copy, shards=[asdict(s) for s in (forged, b, *rest)])
     found = wrong(copy)
     assert {"counts", "content hash"} <= set(found) and "shards" not in found
-    assert len(found["counts"]) == 2  # rows, positives
+    assert len(found["counts"]) == 3  # rows, negatives, positives
 
 
 def test_the_same_user_day_twice(copy):
