@@ -46,6 +46,7 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
     from intent.evaluation.report import write_report
     from intent.quiet import quiet_tensorflow
     from intent.samples.feed import TrackFeed, open_samples, split_days
+    from intent.samples.undersampling import learnt_rate
     from intent.storage import write_atomically
     from intent.training.run_dir import read_run
 
@@ -65,14 +66,14 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
         samples, manifest.only(days), schema, batch_size,
         shuffle=False, fusion=settings.model.early_fusion,
     )  # fmt: skip
-    learnt_rate, kept_rate = directory.manifest.negative_rate, manifest.negative_rate
-    found = predict(model, feed, learnt_rate, kept_rate)
+    learnt, kept = learnt_rate(directory.manifest, settings.train), manifest.negative_rate
+    found = predict(model, feed, learnt, kept)
     found.save(directory.path / "predictions.parquet")
     tasks = [task for task in schema.tasks if task.name in found.scores]
     result = evaluate(found.scores, found.labels, found.users, tasks, weights=found.weights)
     result |= {"days": days, "source": manifest.source, "run": str(run)}
-    result |= {"negative_rate": kept_rate, "negative_rate_of_training": learnt_rate}
-    result["notes"] += _undersampling(learnt_rate, kept_rate)
+    result |= {"negative_rate": kept, "negative_rate_of_training": learnt}
+    result["notes"] += _undersampling(learnt, kept)
     write_atomically(directory.path / "evaluation.json", json.dumps(result, indent=1))
     write_report(
         directory.path / "report.html",
@@ -86,18 +87,18 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
     return result, found
 
 
-def _undersampling(learnt_rate: float, kept_rate: float) -> list[str]:
+def _undersampling(learnt: float, kept: float) -> list[str]:
     """What was done about negatives that the samples left out, in sentences."""
     notes = []
-    if learnt_rate < 1:
+    if learnt < 1:
         notes.append(
-            f"The model learnt from {learnt_rate:.3g} of the negatives. Its scores were put right: "
+            f"The model learnt from {learnt:.3g} of the negatives. Its scores were put right: "
             "they are probabilities among all groups."
         )
-    if kept_rate < 1:
+    if kept < 1:
         notes.append(
-            f"The samples evaluated hold {kept_rate:.3g} of the negatives. Each counts for "
-            f"{1 / kept_rate:.4g}, so that every figure is one of all groups; the numbers of "
+            f"The samples evaluated hold {kept:.3g} of the negatives. Each counts for "
+            f"{1 / kept:.4g}, so that every figure is one of all groups; the numbers of "
             "groups and positives are those scored."
         )
     return notes

@@ -40,6 +40,7 @@ def export_run(run: Path, quantize: str = "dynamic") -> dict:
     from intent.edge.export import export_model
     from intent.quiet import quiet_tensorflow
     from intent.samples.manifest import load_dictionaries
+    from intent.samples.undersampling import learnt_rate
     from intent.training.run_dir import read_run
     from jobs.evaluate import load_model
 
@@ -54,6 +55,7 @@ def export_run(run: Path, quantize: str = "dynamic") -> dict:
         directory.path / "device",
         quantize,
         directory.manifest.settings,
+        learnt_rate(directory.manifest, directory.config.train),
     )
 
 

@@ -85,6 +85,7 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
     from intent.models.tasks import start_from_base_rates
     from intent.samples.feed import split_days
     from intent.samples.manifest import load_dictionaries, save_dictionaries
+    from intent.samples.undersampling import learnt_label_rates
     from intent.training.loop import fit
     from intent.training.run_dir import open_run
 
@@ -92,7 +93,7 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
     model = build(manifest.schema, settings.model)
     train_days, _ = split_days(manifest, settings.train.evaluation_days, settings.train.purge)
     known = manifest.only(train_days)
-    start_from_base_rates(model, {t.name: known.label_rate(t.name) for t in known.schema.tasks})
+    start_from_base_rates(model, learnt_label_rates(known, settings.train))
     directory = open_run(run, settings, manifest, comm)
     if comm.rank == 0:  # the device bundle needs them, and the samples may be far away by then
         save_dictionaries(directory.path, load_dictionaries(samples, manifest))
@@ -138,7 +139,7 @@ def feeds(
 def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
     from intent.samples.feed import open_samples, split_days
-    from intent.samples.undersampling import check_correctable
+    from intent.samples.undersampling import check_correctable, learnt_rate
 
     manifest = open_samples(samples, content)
     split_days(manifest, settings.train.evaluation_days, settings.train.purge)
@@ -146,7 +147,8 @@ def _check_data(samples: str | Path, settings: IntentConfig, content: bool = Tru
     for task in settings.train.task_weights:
         if task not in tasks:
             raise UsageError(f"train.task_weights names {task!r}; the tasks are {tasks}")
-    check_correctable(settings.model.tasks or tasks, manifest.schema.tasks, manifest.negative_rate)
+    rate = learnt_rate(manifest, settings.train)
+    check_correctable(settings.model.tasks or tasks, manifest.schema.tasks, rate)
     return manifest
 
 

@@ -42,6 +42,7 @@ def export_model(
     out_dir: str | Path,
     quantize: str = "dynamic",
     samples: Mapping[str, object] | None = None,
+    learnt_rate: float = 1.0,
 ) -> dict:
     """Write the bundle OUT/{model.tflite, dictionaries.json, bundle.json}, all of it or nothing.
 
@@ -55,8 +56,9 @@ def export_model(
         out_dir: the bundle's folder; an older bundle there is replaced.
         quantize: "dynamic" (weights in 8 bits, a quarter of the size) or "none" (float32).
         samples: settings of the samples that it was trained on, as their manifest has them. The
-            bundle keeps them; where they have a "negative_rate", the exported model gives scores
-            that are put right for it.
+            bundle keeps them.
+        learnt_rate: share of the negatives that it learnt from (`undersampling.learnt_rate`); the
+            exported model gives scores that are put right for it.
 
     Returns:
         A summary: "folder", "quantization", "parameters", "bytes" by file, "size_mib" of all
@@ -69,15 +71,14 @@ def export_model(
     """
     if quantize not in ACCEPTED:
         raise UsageError(f"quantize is {quantize!r}, expected one of {', '.join(ACCEPTED)}")
-    rate = float((samples or {}).get("negative_rate", 1.0))
     with progress("exporting", total=3) as bar:
         trained = _load(model) if isinstance(model, (str, Path)) else model
         single = _for_one_group(trained, schema, config)
-        check_correctable(list(single.output), schema.tasks, rate)
+        check_correctable(list(single.output), schema.tasks, learnt_rate)
         bar.advance()
-        content = _convert(single, quantize, schema, rate)
+        content = _convert(single, quantize, schema, learnt_rate)
         bar.advance()
-        difference = largest_difference(trained, content, schema, rate)
+        difference = largest_difference(trained, content, schema, learnt_rate)
         bar.advance(max_difference=difference)
     if not difference <= ACCEPTED[quantize]:
         advice = " or export with quantize=none" if quantize != "none" else ""
@@ -96,6 +97,7 @@ def export_model(
         "schema_hash": schema.hash(),
         "model": config.model_dump(),
         "samples": dict(samples or {}),
+        "negative_rate_of_training": learnt_rate,
         "tasks": list(single.output),
         "inputs": {
             name: {"shape": list(t.shape[1:]), "dtype": t.dtype} for name, t in single.input.items()

@@ -1,9 +1,11 @@
 """What undersampling does to scores and figures, and how both are put right.
 
-Of the cuts without any positive label a share r was kept (`cleaning.keep_negatives`), so a model
-that learns from them sees purchases more often than there are. Horizons are nested: who buys
-within an hour buys within a day. So a cut has no positive label exactly if it has none for the
-longest horizon L. Let p_t = P(purchase within t | inputs). A cut is kept with probability
+Of the cuts without any positive label a share r was kept, when the samples were built
+(`cleaning.keep_negatives`) or when an epoch was drawn from them (`train.negative_rate`), or both;
+r is the product. So a model that learns from what was kept sees purchases more often than there
+are. Horizons are nested: who buys within an hour buys within a day. So a cut has no positive label
+exactly if it has none for the longest horizon L. Let p_t = P(purchase within t | inputs). A cut is
+kept with probability
 
     Z = p_L + r (1 - p_L),
 
@@ -19,11 +21,16 @@ the longest task cannot be put right.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from intent.errors import IntentError
 from intent.schema import Task
+
+if TYPE_CHECKING:
+    from intent.config import TrainConfig
+    from intent.samples.manifest import Manifest
 
 
 def is_negative(labels: np.ndarray) -> np.ndarray:
@@ -33,6 +40,36 @@ def is_negative(labels: np.ndarray) -> np.ndarray:
         labels: [n, tasks], all tasks of the samples.
     """
     return ~np.asarray(labels).any(axis=1)
+
+
+def share_seen(train: TrainConfig) -> float:
+    """Share of the samples' negatives that a run's loss knows of.
+
+    Where those that an epoch leaves out are made up for by the weights of the others, it is all.
+    """
+    return 1.0 if train.weigh_negatives else train.negative_rate
+
+
+def learnt_rate(manifest: Manifest, train: TrainConfig) -> float:
+    """Share of the real world's negatives that a run learnt from: its scores are off by that.
+
+    Args:
+        manifest: of the samples that it was trained on.
+        train: how.
+    """
+    return manifest.negative_rate * share_seen(train)
+
+
+def learnt_label_rates(manifest: Manifest, train: TrainConfig) -> dict[str, float]:
+    """Share of positives by task, as a run on these samples sees it.
+
+    Args:
+        manifest: of the samples, reduced to the days that it is trained on.
+        train: how.
+    """
+    seen = manifest.groups - (1 - share_seen(train)) * manifest.negatives
+    tasks = [task.name for task in manifest.schema.tasks]
+    return {t: sum(s.positives[t] for s in manifest.shards) / max(seen, 1) for t in tasks}
 
 
 def longest_task(tasks: Sequence[Task]) -> str:
@@ -46,14 +83,14 @@ def check_correctable(learnt: Sequence[str], tasks: Sequence[Task], rate: float)
     Args:
         learnt: names of the model's tasks.
         tasks: all tasks of the samples that it was trained on.
-        rate: share of the negatives that these samples kept.
+        rate: share of the negatives that it learnt from.
     """
     if rate < 1 and longest_task(tasks) not in learnt:
         raise IntentError(
-            f"the model was trained on samples that kept {rate:g} of the negatives, and learnt "
-            f"only {', '.join(learnt)}; its scores can be put right with {longest_task(tasks)} "
-            "beside them, not without. Train that task too (model.tasks), or on samples with "
-            "samples.negative_rate=1"
+            f"the model learns from {rate:g} of the negatives, and only {', '.join(learnt)}; its "
+            f"scores can be put right with {longest_task(tasks)} beside them, not without. Train "
+            "that task too (model.tasks), or on samples with samples.negative_rate=1 and with "
+            "train.negative_rate=1 or train.weigh_negatives=true"
         )
 
 
@@ -63,7 +100,7 @@ def recalibrate(scores: Mapping, tasks: Sequence[Task], rate: float) -> dict:
     Args:
         scores: task name -> probabilities, arrays or tensors of one shape.
         tasks: all tasks of the samples that the model was trained on.
-        rate: share of the negatives that these samples kept; 1 changes nothing.
+        rate: share of the negatives that it learnt from; 1 changes nothing.
 
     Raises IntentError where the longest task is not among the scores and `rate` is below 1.
     """

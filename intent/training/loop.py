@@ -20,6 +20,7 @@ import tensorflow as tf
 from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.progress import Bar, progress
+from intent.samples.undersampling import share_seen
 from intent.training import checkpoint
 from intent.training.agreement import check_agreement
 from intent.training.checkpoint import Position
@@ -35,7 +36,7 @@ from intent.training.step import (
     make_training_step,
     pick_inputs,
 )
-from intent.training.validate import score_feed, summarize
+from intent.training.validate import put_right, score_feed, summarize
 
 if TYPE_CHECKING:
     from intent.samples.feed import Batch, Feed
@@ -197,7 +198,8 @@ class _Trainer:
 
     def _validate(self, validation: Feed) -> dict[str, float]:
         scores, labels = score_feed(self.model, self.score, validation, self.comm, "validation")
-        results = summarize(scores, labels, self.tasks)
+        tasks, seen = validation.schema.tasks, share_seen(self.config)
+        results = summarize(put_right(scores, self.tasks, tasks, seen), labels, self.tasks)
         self.logbook.write("validation", self.position.updates, self.position.epoch, results)
         quality = float(np.mean([results[f"auc_{task}"] for task in self.tasks]))
         if self.comm.rank == 0 and math.isfinite(quality):

@@ -12,6 +12,8 @@ import tensorflow as tf
 from intent.errors import IntentError
 from intent.metrics import log_loss, roc_auc
 from intent.progress import progress
+from intent.samples.undersampling import recalibrate
+from intent.schema import Task
 from intent.training.comm import Communicator
 from intent.training.step import learned_tasks, pick_inputs
 
@@ -52,6 +54,20 @@ def score_feed(
             "or drops some; check that every rank reads the same samples"
         )
     return all_scores, all_labels
+
+
+def put_right(
+    scores: np.ndarray, names: Sequence[str], tasks: Sequence[Task], rate: float
+) -> np.ndarray:
+    """Scores [n, T] of a model that learns from a share `rate` of the samples' negatives, as
+    probabilities among all of the samples (`intent.samples.undersampling`).
+
+    Args:
+        names: of the T columns.
+        tasks: all tasks of the feed.
+    """
+    right = recalibrate(dict(zip(names, scores.T, strict=True)), tasks, rate)
+    return np.stack([right[name] for name in names], axis=1)
 
 
 def summarize(scores: np.ndarray, labels: np.ndarray, tasks: Sequence[str]) -> dict[str, float]:

@@ -118,9 +118,10 @@ def test_early_fusion_of_the_paper_s_gru_exports_too(tmp_path):
 
 
 def test_the_device_puts_right_what_undersampling_did(model, exported, tmp_path):
-    folder, samples = tmp_path / "device", {"negative_rate": 0.05, "session_gap_minutes": 0.5}
-    summary = export.export_model(model, SCHEMA, CONFIG, NAMES, folder, "none", samples)
-    assert json.loads((folder / "bundle.json").read_text())["samples"] == samples
+    folder, samples = tmp_path / "device", {"negative_rate": 0.5, "session_gap_minutes": 0.5}
+    summary = export.export_model(model, SCHEMA, CONFIG, NAMES, folder, "none", samples, 0.05)
+    about = json.loads((folder / "bundle.json").read_text())
+    assert about["samples"] == samples and about["negative_rate_of_training"] == 0.05
     assert Bundle.load(folder).session_gap_ms == 30_000
     assert Bundle.load(exported[0]).session_gap_ms is None
     inputs = random_groups(SCHEMA, 12, seed=5)
@@ -136,9 +137,8 @@ def test_the_device_puts_right_what_undersampling_did(model, exported, tmp_path)
 def test_a_model_whose_scores_cannot_be_put_right_is_refused(tmp_path):
     config = CONFIG.model_copy(update={"tasks": ["realtime"]})
     model = trained(config)
-    thinned = {"negative_rate": 0.5}
     with pytest.raises(IntentError, match="can be put right with longterm beside them"):
-        export.export_model(model, SCHEMA, config, NAMES, tmp_path / "device", samples=thinned)
+        export.export_model(model, SCHEMA, config, NAMES, tmp_path / "device", learnt_rate=0.5)
     assert not (tmp_path / "device").exists()
 
 
