@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 
 from intent import metrics
+from intent.config import SamplesConfig, TrainConfig
 from intent.errors import IntentError
 from intent.features.history import key
 from intent.samples.cleaning import keep_negatives
-from intent.samples.undersampling import longest_task, recalibrate, weights
-from intent.schema import TASKS, Task
+from intent.samples.manifest import Manifest, Shard
+from intent.samples.undersampling import (
+    is_negative,
+    learnt_label_rates,
+    learnt_rate,
+    longest_task,
+    recalibrate,
+    weights,
+)
+from intent.schema import PAPER, TASKS, Task
 
 NAMES = [task.name for task in TASKS]
 
@@ -91,3 +100,42 @@ def test_the_longest_task_alone_will_do_and_nothing_will_without_it():
     with pytest.raises(IntentError, match="longterm beside them"):
         recalibrate({"realtime": p}, TASKS, 0.5)
     assert (recalibrate({"realtime": p}, TASKS, 1.0)["realtime"] == p).all()
+
+
+def manifest_of(labels: np.ndarray, rate: float) -> Manifest:
+    """A manifest that counts these labels, in row groups of 1000."""
+    parts = np.split(labels, range(1000, len(labels), 1000))
+    shard = Shard(
+        path="a",
+        day="2026-01-01",
+        rows=1,
+        groups=len(labels),
+        row_groups=[len(part) for part in parts],
+        negatives=[int(is_negative(part).sum()) for part in parts],
+        positives=dict(zip(NAMES, labels.sum(axis=0).tolist(), strict=True)),
+        size=1,
+        sha256="",
+        content="0",
+    )
+    settings = SamplesConfig(negative_rate=rate).of_groups()
+    return Manifest("tracks", PAPER, settings, [shard], [], "")
+
+
+@pytest.mark.parametrize("weigh", [False, True])
+@pytest.mark.parametrize("drawn", [1.0, 0.2])
+def test_what_was_left_out_when_building_and_when_reading_multiplies(drawn, weigh):
+    labels = world(200_000, seed=3)[3]
+    lot = np.random.default_rng(4).random((2, len(labels)))
+    built = labels[~is_negative(labels) | (lot[0] < 0.5)]
+    manifest = manifest_of(built, 0.5)
+    train = TrainConfig(negative_rate=drawn, weigh_negatives=weigh)
+    assert learnt_rate(manifest, train) == (0.5 if weigh else 0.5 * drawn)
+
+    kept = ~is_negative(built) | (lot[1, : len(built)] < drawn)
+    w = weights(built, drawn)[kept] if weigh else None  # the reader's weights, up to their scale
+    seen = np.average(built[kept], axis=0, weights=w)
+    rates = learnt_label_rates(manifest, train)
+    np.testing.assert_allclose([rates[t] for t in NAMES], seen, rtol=0.02)
+    right = recalibrate(rates, TASKS, learnt_rate(manifest, train))  # a model without any input
+    np.testing.assert_allclose([right[t] for t in NAMES], labels.mean(axis=0), rtol=0.02)
+    assert rates["longterm"] > 1.2 * labels[:, 1].mean()

@@ -1,0 +1,47 @@
+"""Validation speaks of all held-out groups, whatever share of the negatives a run learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from intent.metrics import log_loss
+from intent.samples.undersampling import recalibrate
+from intent.schema import TASKS
+from intent.training.validate import put_right, summarize
+from tests.support.small_training import train
+
+NAMES = [task.name for task in TASKS]
+
+
+def test_scores_of_thinned_negatives_are_put_right_column_by_column():
+    rng = np.random.default_rng(0)
+    scores = np.sort(rng.random((50, 2)), axis=1).astype(np.float32)
+    right = put_right(scores, NAMES, TASKS, 0.2)
+    expected = recalibrate(dict(zip(NAMES, scores.T, strict=True)), TASKS, 0.2)
+    assert right.dtype == np.float32 and right.shape == scores.shape
+    for column, task in enumerate(NAMES):
+        np.testing.assert_array_equal(right[:, column], expected[task])
+    np.testing.assert_array_equal(put_right(scores, NAMES, TASKS, 1.0), scores)
+    alone = put_right(scores[:, 1:], NAMES[1:], TASKS, 0.2)  # a model of the longest task only
+    np.testing.assert_array_equal(alone, right[:, 1:])
+
+
+def test_the_log_loss_is_lower_where_scores_are_put_right():
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.02, 0.3, 20_000)
+    labels = np.repeat((rng.random(len(p)) < p)[:, None], 2, axis=1).astype(np.uint8)
+    learnt = np.repeat((p / (p + 0.2 * (1 - p)))[:, None], 2, axis=1)  # among thinned negatives
+    found = summarize(put_right(learnt, NAMES, TASKS, 0.2), labels, NAMES)
+    assert found["log_loss_longterm"] == pytest.approx(log_loss(p, labels[:, 1]))
+    assert summarize(learnt, labels, NAMES)["log_loss_longterm"] > 1.2 * found["log_loss_longterm"]
+
+
+def test_a_run_validates_with_the_rate_that_it_learns_at(tmp_path):
+    """The feed in memory gives all groups, so both runs learn the same model."""
+    thin, weighed = (
+        train(tmp_path / weigh, negative_rate=0.2, weigh_negatives=weigh)[0]["validation"]
+        for weigh in ("false", "true")
+    )
+    assert thin["auc_longterm"] == weighed["auc_longterm"]
+    assert abs(thin["log_loss_longterm"] - weighed["log_loss_longterm"]) > 0.01
