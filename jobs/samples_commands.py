@@ -1,4 +1,4 @@
-"""`intent samples describe`, `verify`, `convert` and `clean`: what one does with a dataset."""
+"""`intent samples describe`, `peek`, `verify`, `convert`, `clean`: what one does with a dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intent.errors import IntentError
+from intent.errors import IntentError, UsageError
 
 if TYPE_CHECKING:
     from intent.samples.manifest import Manifest
@@ -50,6 +50,57 @@ def _read_groups(samples: str, manifest: Manifest, page: Path) -> dict:
     facts = collect(samples, manifest)
     write_card(page, facts, manifest)
     return facts
+
+
+@app.command()
+def peek(
+    samples: str,
+    user: Annotated[str | None, typer.Option(help="whose group, by the name in the logs")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="the last cut at or before this moment: UTC such as 2026-01-06T12:34:56.789Z, or "
+            "epoch ms; without it all cuts of the user are listed"
+        ),
+    ] = None,
+    actions: Annotated[
+        int, typer.Option(min=0, help="how many of each view, the latest; 0 for all")
+    ] = 10,
+    view: Annotated[
+        str | None, typer.Option(help="show the actions of this view and nothing else")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one sample group as a person reads it: labels, history, actions, with names."""
+    from intent.samples import manifest, peek_table
+    from intent.samples import peek as peeking
+    from intent.samples.peek_words import describe_cut, describe_group
+
+    loaded = manifest.load(samples)
+    schema = loaded.schema
+    if user is None:
+        some = ", ".join(peeking.some_users(samples, loaded))
+        raise UsageError(f"give the name of a user with --user; some of {samples}: {some}")
+    views = [v.name for v in schema.views]
+    if view is not None and view not in views:
+        raise UsageError(f"--view is one of {', '.join(views)}; got {view!r}")
+    if at is None:
+        days = peeking.cuts_of(samples, loaded, user)
+        cuts = [describe_cut(unit, i) for unit in days for i in range(unit.groups)]
+        if as_json:
+            print(json.dumps({"user": user, "cuts": cuts}))
+        else:
+            peek_table.show_cuts(cuts, user, schema, samples)
+        return
+    first, last = peeking.moments_of(at)
+    unit, index = peeking.group_at(samples, loaded, user, last)
+    dictionaries = manifest.load_dictionaries(samples, loaded)
+    group = describe_group(unit, index, dictionaries, actions, [view] if view else views)
+    if as_json:
+        print(json.dumps(group))
+    else:
+        note = None if unit.at[index] >= first else f"the last one before {at}, where there is none"
+        peek_table.show_group(group, schema, note, whole=view is None)
 
 
 @app.command()

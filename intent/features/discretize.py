@@ -44,6 +44,17 @@ class StepFunction:
         level = np.where(x < self.coarse, low, np.minimum(high, self.levels - 1))
         return np.where(known, level.astype(np.int64) + 1, 0)
 
+    def bounds(self, id_: int) -> tuple[float, float]:
+        """The inverse: the x of an id 1..levels are those in [low, high); the last has no end."""
+        fine_steps = self.coarse // self.fine
+
+        def start(level: int) -> int:
+            if level < fine_steps:
+                return level * self.fine
+            return (level - fine_steps + 1) * self.coarse
+
+        return start(id_ - 1), start(id_) if id_ < self.levels else np.inf
+
 
 _LEVELS = {f.name: f.dictionary for f in (*SWIPE.features, *BROWSE.features)}
 
@@ -71,6 +82,11 @@ def position(value: ArrayLike, size: ArrayLike, segments: int) -> np.ndarray:
     return np.where(known, level.astype(np.int64) + 1, 0)
 
 
+def segment(id_: int, segments: int) -> tuple[float, float]:
+    """The inverse of `position`: an id's segment as shares of the screen, [low, high)."""
+    return (id_ - 1) / segments, id_ / segments
+
+
 def swipe_length(start: ArrayLike, end: ArrayLike, size: ArrayLike, segments: int) -> np.ndarray:
     """Signed length of a swipe along one axis, ids 1..2*segments (3.1).
 
@@ -80,6 +96,15 @@ def swipe_length(start: ArrayLike, end: ArrayLike, size: ArrayLike, segments: in
     way = np.asarray(end, np.float64) - np.asarray(start, np.float64)
     length = position(np.abs(way), size, segments)
     return np.where((length > 0) & (way < 0), length + segments, length)
+
+
+def length_segment(id_: int, segments: int) -> tuple[int, float, float]:
+    """The inverse of `swipe_length`: (sign, low, high), the length as shares of the screen.
+
+    The sign is -1 for the way towards smaller coordinates (left, up), else 1.
+    """
+    sign = 1 if id_ <= segments else -1
+    return sign, *segment(id_ if sign > 0 else id_ - segments, segments)
 
 
 def direction(start: ArrayLike, end: ArrayLike, first_is_positive: bool) -> np.ndarray:
