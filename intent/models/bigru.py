@@ -68,5 +68,5 @@ def cudnn_safe(real):
 
     What an empty window computes at that one position is multiplied by 0 afterwards.
     """
-    first = ops.expand_dims(ops.arange(real.shape[1]) == 0, 0)
+    first = ops.expand_dims(ops.arange(ops.shape(real)[1]) == 0, 0)
     return ops.logical_or(real, first)

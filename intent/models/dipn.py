@@ -15,6 +15,7 @@ from intent.errors import IntentError
 from intent.models.bigru import BiGRU
 from intent.models.context import ContextBlock
 from intent.models.embedding import ActionEmbedding, table_specs
+from intent.models.flat import FlatWindow
 from intent.models.fusion import MergeByTime
 from intent.models.inter_view import InterViewAttention
 from intent.models.intra_view import IntraViewAttention
@@ -67,6 +68,10 @@ def build(schema: Schema, config: ModelConfig, batch: int | None = None) -> kera
     configuration lacks drops out, and so do the pairs that a missing view belongs to. Call the
     model with exactly these arrays: Keras assigns a dict with another key in it by sorted position.
 
+    N, the same for all views of a call, is any number from 1 to the schema's length that holds the
+    longest window: padding cut off changes no score. With early fusion, whose order counts
+    positions of full windows, and with a static batch, N is the schema's length.
+
     Args:
         schema: what a sample group consists of.
         config: sizes and variants.
@@ -76,8 +81,9 @@ def build(schema: Schema, config: ModelConfig, batch: int | None = None) -> kera
         IntentError: the configuration names an unknown source or task, or leaves none.
     """
     schema = reduce_schema(schema, config)
+    positions = schema.length if config.early_fusion or batch else None
     inputs = {
-        view.name: _input(view.name, (schema.length, view.width), view.dtype, batch)
+        view.name: _input(view.name, (positions, view.width), view.dtype, batch)
         for view in schema.views
     }
     actions, real = {}, {}
@@ -97,7 +103,10 @@ def build(schema: Schema, config: ModelConfig, batch: int | None = None) -> kera
     for name in actions:
         values[name], *states = _encode(name, actions[name], real[name], config)
         last_states += states
-    blocks = _flat(_fuse(values, real, config), schema.length * 2 * config.hidden)
+    blocks = [
+        FlatWindow(schema.length, name=f"{name}_flat")(value)
+        for name, value in _fuse(values, real, config).items()
+    ]
     for source in ("history", "profile"):
         features = getattr(schema, source)
         if features:
@@ -112,7 +121,7 @@ def build(schema: Schema, config: ModelConfig, batch: int | None = None) -> kera
     return keras.Model(inputs, logits, name="dipn")
 
 
-def _input(name: str, shape: tuple[int, ...], dtype, batch: int | None):
+def _input(name: str, shape: tuple[int | None, ...], dtype, batch: int | None):
     return keras.Input(shape, batch_size=batch, dtype=str(dtype), name=name)
 
 
@@ -137,10 +146,3 @@ def _fuse(values: dict, real: dict, config: ModelConfig) -> dict:
         )
         for a, b in pairs
     }
-
-
-def _flat(values: dict, width: int) -> list:
-    """Each window flattened row by row, time first."""
-    return [
-        keras.layers.Reshape((width,), name=f"{name}_flat")(value) for name, value in values.items()
-    ]

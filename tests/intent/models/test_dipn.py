@@ -52,9 +52,9 @@ def logits(model, inputs) -> dict[str, np.ndarray]:
 def test_inputs_and_outputs_are_the_contract():
     model = make()
     assert {n: (t.shape, t.dtype) for n, t in model.input.items()} == {
-        "swipe": ((None, 8, 14), "uint8"),
-        "tap": ((None, 8, 3), "uint8"),  # 40 ids here; the paper's dictionary needs 16 bits
-        "browse": ((None, 8, 6), "uint8"),
+        "swipe": ((None, None, 14), "uint8"),
+        "tap": ((None, None, 3), "uint8"),  # 40 ids here; the paper's dictionary needs 16 bits
+        "browse": ((None, None, 6), "uint8"),
         "history": ((None, 18), "uint8"),
         "profile": ((None, 6), "uint8"),
     }
@@ -270,7 +270,8 @@ def test_declared_shapes_and_types_are_the_computed_ones():
         computed = inner(inputs)
         pairs = zip(tf.nest.flatten(declared), tf.nest.flatten(computed), strict=True)
         for symbol, value in pairs:
-            assert symbol.shape[1:] == tuple(value.shape[1:])
+            for declared_size, size in zip(symbol.shape[1:], value.shape[1:], strict=True):
+                assert declared_size in (None, size)  # None: positions, of which there may be fewer
             assert symbol.dtype == value.dtype.name
 
 
