@@ -44,7 +44,10 @@ class HorovodCommunicator:
 
     def allreduce(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Sums over ranks, fused into few messages. Call what it is compiled into in a `guard`."""
-        return list(self._hvd.grouped_allreduce(list(tensors), op=self._hvd.Sum))
+        # Ranks meet by the operation's name. Horovod would make it from names in the graph, which
+        # may be another one on each rank: a step is compiled for each length of windows.
+        op = self._hvd.Sum
+        return list(self._hvd.grouped_allreduce(list(tensors), op=op, name="allreduce"))
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Overwrite raw tf.Variables with rank 0's values."""

@@ -71,6 +71,18 @@ def test_two_processes_give_the_curve_and_the_weights_of_one(tmp_path, capfd, on
 
 
 @needs_horovod
+@pytest.mark.slow
+def test_batches_of_other_lengths_on_each_rank_give_the_same_curve(tmp_path, capfd, one):
+    """Each rank compiles its steps for its own lengths, in its own order; they must still meet."""
+    outcome = launch(2, [*JOB, "short", str(tmp_path / "run")], ENV)
+    assert (outcome.status, outcome.reason) == (0, "")
+    first, second = json.loads(capfd.readouterr().out)["lengths"]
+    assert any(a != b for a, b in zip(first, second, strict=True))
+    assert np.allclose(losses(tmp_path / "run"), losses(one[0]), rtol=0, atol=1e-6)
+    assert gap(weights(tmp_path / "run"), weights(one[0])) < 1e-6
+
+
+@needs_horovod
 def test_control_without_the_reduction_the_guard_stops_the_job(tmp_path, capfd):
     outcome = launch(2, [*JOB, "unreduced", str(tmp_path / "guarded")], ENV)
     assert outcome.status == 1

@@ -3,6 +3,7 @@
 train        train the small model to the end and save the final weights in the run
 unreduced    the same without the reduction of gradients (a negative control)
 unguarded    the same, and without the check that ranks agree
+short        the same, each batch cut to its longest window: other shapes on each rank
 first        train only the first of its epochs
 long         train for very long
 exit:R, kill:R, sleep:R, freeze:R
@@ -19,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +45,16 @@ def main(what: str, folder: Path) -> None:
         import intent.training.loop
 
         intent.training.loop.check_agreement = lambda *_: None
+    lengths = _cut_batches() if what == "short" else []
     how, _, rank = what.partition(":")
     if rank and int(rank) == comm.rank:
         _in_third_step(FAILURES[how])
     epochs = {"long": 2000, "first": 1}.get(what, 2)
     summary, weights, _ = small_training.train(folder, comm, epochs=epochs, seed=1 + comm.rank)
+    lengths = comm.gather(lengths)
     if comm.rank == 0:
         np.savez(folder / "weights.npz", *weights)
-        print(json.dumps(summary))
+        print(json.dumps(summary | {"lengths": lengths}))
     return None
 
 
@@ -65,6 +69,20 @@ FAILURES: dict[str, Callable[[], object]] = {
     "sleep": lambda: time.sleep(600),
     "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
 }
+
+
+def _cut_batches() -> list[int]:
+    """Cut batches from now on; the list is filled with their lengths."""
+    original, lengths = small_training.MemoryFeed.batches, []
+
+    def batches(self, epoch, start=0):
+        for batch in original(self, epoch, start):
+            tap = batch.inputs["tap"]
+            lengths.append(max(1, int((tap[..., 0] > 0).sum(axis=1).max())))
+            yield replace(batch, inputs=batch.inputs | {"tap": tap[:, : lengths[-1]]})
+
+    small_training.MemoryFeed.batches = batches
+    return lengths
 
 
 def _in_third_step(fail: Callable[[], object]) -> None:
