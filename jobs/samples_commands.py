@@ -99,7 +99,7 @@ def peek(
     if as_json:
         print(json.dumps(group))
     else:
-        note = None if unit.at[index] >= first else f"the last one before {at}, where there is none"
+        note = None if unit.at[index] >= first else f"the last one before {at}"
         peek_table.show_group(group, schema, note, whole=view is None)
 
 

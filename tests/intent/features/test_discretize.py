@@ -72,3 +72,25 @@ def test_levels_and_counts_stay_inside_table_3():
     assert ids[0].tolist() == [1] * 18
     assert ids[1].tolist() == [f.dictionary for f in HISTORY]
     assert ids[2].tolist() == [4] * 18
+
+
+@pytest.mark.parametrize("name", ["time_gap", "duration", "stay_time", "age"])
+def test_the_bounds_of_a_step_are_where_the_id_changes(name):
+    function, behind = getattr(discretize, name), 0
+    for id_ in range(1, function.levels + 1):
+        low, high = function.bounds(id_)
+        assert low == behind  # no value is between two ids
+        assert function([low, high - 1e-3 if high < np.inf else 10**12]).tolist() == [id_, id_]
+        behind = high
+    assert behind == np.inf
+
+
+@pytest.mark.parametrize("segments", [17, 25])
+def test_a_segments_bounds_are_where_the_id_changes(segments):
+    for id_ in range(1, segments + 1):
+        low, high = discretize.segment(id_, segments)
+        assert (discretize.position([low + 1e-9, high - 1e-9], 1, segments) == id_).all()
+    for id_ in range(1, 2 * segments + 1):
+        sign, low, high = discretize.length_segment(id_, segments)
+        ends = [sign * (low + 1e-9), sign * (high - 1e-9)]
+        assert (discretize.swipe_length(0, ends, 1, segments) == id_).all()
