@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from intent import storage
 from intent.errors import IntentError, UsageError
 from intent.features import discretize
 from intent.samples import manifest as manifests
@@ -22,6 +23,7 @@ from intent.samples.peek_words import (
 from intent.schema import BROWSE, DAY_MS, HISTORY, PAPER, SWIPE, TAP
 from tests.support.build import DICTIONARIES, NAMES, build_samples
 from tests.support.raw_logs import START, naive_group, random_logs
+from tests.support.s3 import s3, s3_server  # noqa: F401  fixtures
 
 LENGTH = 16
 VIEWS = ["swipe", "tap", "browse"]
@@ -105,6 +107,25 @@ def test_a_session_is_where_the_window_begins(tmp_path, logs, capsys):
     assert peek.iso(min(times)) >= group["session_start"] and len(times) < 3 * LENGTH
     show_group(group, manifest.schema)
     assert f"with the session, {group['session_start']}" in capsys.readouterr().out
+
+
+def test_an_object_store_gives_the_same(samples, s3):  # noqa: F811
+    for layout, folder in samples.items():
+        manifest = manifests.load(folder)
+        for name in storage.files(folder):
+            storage.copy(storage.join(folder, name), storage.join(s3, layout, name))
+        found = []
+        for root in (folder, f"{s3}/{layout}"):
+            group = peek.group_at(root, manifest, "user-3", START + 2 * DAY_MS)
+            found.append(describe_group(*group, DICTIONARIES, 0, VIEWS))
+        assert found[0] == found[1] and found[0]["lengths"]["swipe"] == LENGTH
+
+
+def test_a_missing_shard_is_named(tmp_path, logs):
+    manifest = build_samples(tmp_path, logs, length=LENGTH)
+    (tmp_path / manifest.shards[1].path).unlink()
+    with pytest.raises(IntentError, match=f"{manifest.shards[1].path} is missing"):
+        peek.cuts_of(str(tmp_path), manifest, "user-0")
 
 
 def test_an_unknown_user_is_told_who_is_near(dataset):
