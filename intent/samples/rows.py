@@ -9,6 +9,7 @@ Letters: R rows, A actions of a view, C cuts and M moments of all rows, F featur
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from intent.errors import IntentError
 from intent.samples import compact, timeline
 from intent.samples.cells import pack_cells, unpack_cells
 from intent.samples.columnar import Rows
-from intent.samples.layout import arrow_schema, columns, needed_columns, view_columns
+from intent.samples.layout import Column, arrow_schema, columns, needed_columns, view_columns
 from intent.schema import Schema, View
 
 CUT = "cut"
@@ -94,7 +95,7 @@ def _view_parts(
     folded["odd_step"] = np.diff(odd, prepend=0)
     begin = _first(odds)[odds > 0]
     folded["odd_step"][begin] = odd[begin] - first[odds > 0]
-    lengths = _swipe_lengths(folded["action"], actions, odds)
+    lengths = _swipe_lengths(compact.kinds(folded["action"]), actions, odds)
     return {f"{view.name}_{n}": (v, lengths.get(n, actions)) for n, v in folded.items()}
 
 
@@ -102,33 +103,31 @@ def _view_ids(
     view: View,
     values: dict[str, np.ndarray],
     lengths: dict[str, np.ndarray],
-    times: np.ndarray,
+    gap: np.ndarray | None,
+    kinds: tuple[np.ndarray, np.ndarray] | None,
 ) -> np.ndarray:
-    """The inverse of `_view_parts`: [A, F]."""
+    """The inverse of `_view_parts`: [A, F].
+
+    Args:
+        gap, kinds: of the swipe view, `compact.expected_gap` and `compact.kinds`.
+    """
     name, actions = view.name, lengths[f"{view.name}_step"]
-    if not compact.is_swipe(view):
-        ids = np.zeros((view.width, len(times)), view.dtype)
+    if gap is None:
+        ids = np.zeros((int(actions.sum()), view.width), view.dtype)
         for feature in compact.stored_features(view):
-            ids[view.column(feature)] = values[f"{name}_{feature}"]
-        return np.ascontiguousarray(ids.T)
-    first, odds = _first(actions), lengths[f"{name}_odd"]
+            ids[:, view.column(feature)] = values[f"{name}_{feature}"]
+        return ids
     folded = {n: values[f"{name}_{n}"] for n in compact.SWIPE_COLUMNS}
-    odd = np.cumsum(folded["odd_step"], dtype=np.int64)
-    begin = _first(odds)[odds > 0]
-    shift = first[odds > 0] + folded["odd_step"][begin] - odd[begin]
-    odd += np.repeat(shift, odds[odds > 0])
-    return compact.unfold(folded, compact.expected_gap(times, first[actions > 0]), odd)
+    odd = timeline.Series.of(folded["odd_step"], lengths[f"{name}_odd"], _first(actions), actions)
+    return compact.unfold(folded, gap, *kinds, odd.moments())
 
 
 def _swipe_lengths(
-    action: np.ndarray, actions: np.ndarray, odds: np.ndarray
+    kinds: tuple[np.ndarray, np.ndarray], actions: np.ndarray, odds: np.ndarray
 ) -> dict[str, np.ndarray]:
     """[R] lengths of the swipe view's columns that are shorter than the track."""
-    bounds = np.r_[0, np.cumsum(actions)]
-    taps, swipes = (
-        np.diff(np.searchsorted(np.flatnonzero(action == kind), bounds))
-        for kind in (compact.TAP, compact.SWIPE_ACTION)
-    )
+    bounds = np.append(0, np.cumsum(actions))
+    taps, swipes = (np.diff(np.searchsorted(kind, bounds)) for kind in kinds)
     lengths = dict.fromkeys(compact.OF_TAPS, taps) | dict.fromkeys(compact.OF_SWIPES, swipes)
     return lengths | {"odd": odds, "odd_step": odds}
 
@@ -138,56 +137,59 @@ def _first(lengths: np.ndarray) -> np.ndarray:
     return np.cumsum(lengths) - lengths
 
 
-def decode_rows(table: pa.Table, stored: Schema, schema: Schema) -> Rows:
+def decode_rows(
+    table: pa.Table, stored: Schema, schema: Schema, times: Collection[str] | None = None
+) -> Rows:
     """The inverse of `encode_rows`.
 
     Args:
         table: some rows, at least one, with `needed_columns(schema)`.
         stored: the schema of the dataset.
         schema: what is wanted of it: some of its sources and tasks.
+        times: the views whose actions' times are wanted, which others lack in the result; None is
+            all.
 
     Raises:
         IntentError: the arrays of a row do not fit together.
     """
     kinds = columns(stored)
-    values, lengths = {}, {}
-    for name in needed_columns(schema):
-        if name in kinds:
-            c = kinds[name]
-            cells = table[name].combine_chunks()
-            values[name], lengths[name] = unpack_cells(cells, c.dtype, c.tail, c.counts)
+    values, lengths = _unpack(table, {n: kinds[n] for n in needed_columns(schema) if n in kinds})
     cuts = lengths["cut_step"]
     views = [v.name for v in schema.views]
-    if not _fit(schema, values, lengths, table["groups"].to_numpy()):
-        raise IntentError("the arrays of a row do not fit together; the shard is damaged")
     actions = {n: lengths[f"{n}_step"] for n in views}
-    gaps = values["moment_low"] | values["moment_mid"].astype(np.int64) << 8
-    gaps |= values["moment_high"].astype(np.int64) << 16
-    line = timeline.Timeline(
-        start=table["start"].to_numpy(),
-        gaps=gaps,
-        moments=lengths["moment_low"],
-        steps={n: values[f"{n}_step"] for n in (*views, CUT)},
-    )
+    swipe = next((v.name for v in schema.views if compact.is_swipe(v)), None)
+    of_swipe = compact.kinds(values[f"{swipe}_action"]) if swipe else None
+    if not _fit(schema, values, lengths, table["groups"].to_numpy(), of_swipe):
+        raise IntentError("the arrays of a row do not fit together; the shard is damaged")
+    gaps, gap_ids = _gaps(*(values[f"moment_{n}"] for n in ("low", "mid", "high")))
+    moments = lengths["moment_low"]
+    clock = timeline.Clock.of(table["start"].to_numpy(), gaps, moments)
     try:
-        moments, at = timeline.unfold(line, {**actions, CUT: cuts})
+        line = {
+            n: timeline.Series.of(values[f"{n}_step"], lengths[f"{n}_step"], clock.first, moments)
+            for n in (*views, CUT)
+        }
     except ValueError as error:
         raise IntentError(f"{error}; the shard is damaged") from None
-    times = {n: moments[at[n]] for n in views}
+    at = line[CUT].moments()
     own = np.repeat(np.arange(len(cuts)), cuts)
     ids, ends = {}, []
     for view in schema.views:
         name = view.name
-        first = _first(actions[name])
-        ends.append(np.searchsorted(at[name], at[CUT], "right") - first[own])
-        ids[name] = _view_ids(view, values, lengths, times[name])
+        ends.append(line[name].until(at) - _first(actions[name])[own])
+        gap = _swipe_gaps(line[name], gaps, gap_ids, actions[name]) if name == swipe else None
+        ids[name] = _view_ids(view, values, lengths, gap, of_swipe)
     tasks = [stored.tasks.index(t) for t in schema.tasks]
-    cut_time, reach = moments[at[CUT]], values["cut_reach"].astype(np.int64)
-    nothing = np.zeros((int(cuts.sum()), 0), np.uint8)
+    cut_time, reach = clock.times(at, cuts), values["cut_reach"].astype(np.int64)
+    nothing = np.zeros((len(at), 0), np.uint8)
     return Rows(
         users=table["user_id"].to_numpy(),
         ids=ids,
-        times=times,
+        times={
+            n: clock.times(line[n].moments(), actions[n])
+            for n in views
+            if times is None or n in times
+        },
         actions=actions,
         cut_time=cut_time,
         cuts=cuts,
@@ -201,11 +203,51 @@ def decode_rows(table: pa.Table, stored: Schema, schema: Schema) -> Rows:
     )
 
 
+def _unpack(
+    table: pa.Table, kinds: dict[str, Column]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The values of all cells of each column, and how many each row has."""
+    cells = [table[n].combine_chunks() for n in kinds]
+    found = unpack_cells(cells, [(c.dtype, c.tail, c.counts) for c in kinds.values()])
+    values = {n: v for n, (v, _) in zip(kinds, found, strict=True)}
+    return values, {n: length for n, (_, length) in zip(kinds, found, strict=True)}
+
+
+def _gaps(low: np.ndarray, mid: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The moments' gaps in ms, int64 [M], and the time gap ids of an action after each."""
+    near = mid.astype(np.uint16)
+    near <<= 8
+    near |= low
+    gaps, ids = near.astype(np.int64), compact.gap_ids(near)
+    far = np.flatnonzero(high)  # a minute and more: few
+    gaps[far] += high[far].astype(np.int64) << 16
+    ids[far] = compact.LAST_GAP
+    return gaps, ids
+
+
+def _swipe_gaps(
+    line: timeline.Series, gaps: np.ndarray, gap_ids: np.ndarray, actions: np.ndarray
+) -> np.ndarray:
+    """`compact.expected_gap`, of the moments' gaps: most actions are one moment after the last.
+
+    Args:
+        gaps, gap_ids: see `_gaps`.
+        actions: [R] the view's.
+    """
+    found = line.of_moments(gap_ids)
+    before = line.moment + line.high - line.low - 1
+    since = timeline.passed(gaps, line.moment[1:]) - timeline.passed(gaps, before[:-1])
+    found[line.low[1:]] = compact.gap_ids(since)
+    found[_first(actions)[actions > 0]] = compact.LAST_GAP
+    return found
+
+
 def _fit(
     schema: Schema,
     values: dict[str, np.ndarray],
     lengths: dict[str, np.ndarray],
     groups: np.ndarray,
+    of_swipe: tuple[np.ndarray, np.ndarray] | None,
 ) -> bool:
     """Whether arrays that belong together have the same length in every row."""
     expected = dict.fromkeys(("labels", "cut_step", "cut_reach", "history"), groups)
@@ -215,10 +257,9 @@ def _fit(
         name, actions = view.name, lengths[f"{view.name}_step"]
         expected |= dict.fromkeys(view_columns(view), actions)
         if compact.is_swipe(view):
-            action, odds = values[f"{name}_action"], lengths[f"{name}_odd"]
-            if len(action) != actions.sum():
+            if len(values[f"{name}_action"]) != actions.sum():
                 return False
-            swipe = _swipe_lengths(action, actions, odds)
+            swipe = _swipe_lengths(of_swipe, actions, lengths[f"{name}_odd"])
             expected |= {f"{name}_{n}": found for n, found in swipe.items()}
     return all(np.array_equal(lengths[n], expected[n]) for n in lengths if n in expected)
 

@@ -68,29 +68,114 @@ def fold(
     return Timeline(ordered[first] & TIME_MASK, gaps, moments, steps), at
 
 
-def unfold(
-    line: Timeline, lengths: dict[str, np.ndarray]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The moments' epoch ms [M], and series -> the moment of each value, an index into them.
+@dataclass(frozen=True)
+class Clock:
+    """When the moments of R rows were.
 
-    Raises:
-        ValueError: a value stands outside its row's moments.
+    Attributes:
+        gaps: [M] ms since the moment before, int64.
+        first: [R] the first moment of each row.
+        shift: [R] what the sum of all gaps so far lacks to epoch ms.
     """
-    first = _first(line.moments)
-    passed = np.cumsum(line.gaps)
-    times = passed + np.repeat(line.start - passed[first], line.moments)
-    at = {}
-    for name, steps in line.steps.items():
-        moment = np.cumsum(steps, dtype=np.int64)
-        filled = np.flatnonzero(lengths[name])
-        begin = _first(lengths[name])[filled]
-        shift = first[filled] - moment[begin] + steps[begin]
-        moment += np.repeat(shift, lengths[name][filled])
-        last = np.cumsum(lengths[name])[filled] - 1
-        if (moment[last] >= first[filled] + line.moments[filled]).any():
-            raise ValueError(f"{name} has a value after its row's last moment")
-        at[name] = moment
-    return times, at
+
+    gaps: np.ndarray
+    first: np.ndarray
+    shift: np.ndarray
+
+    @staticmethod
+    def of(start: np.ndarray, gaps: np.ndarray, moments: np.ndarray) -> Clock:
+        """See `Timeline`; `gaps` is int64."""
+        first = _first(moments)
+        return Clock(gaps, first, start - passed(gaps, first))
+
+    def times(self, at: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Epoch ms of the moments `at`, ascending, of which each row has `lengths` [R]."""
+        return passed(self.gaps, at) + np.repeat(self.shift, lengths)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The moments of a series' values, as runs: in a run each value is one moment after the last.
+
+    The runs of the swipe view are long, as most moments are its actions'.
+
+    Attributes:
+        size: A, values of all rows.
+        low: [runs] the first value of each run, ascending; the first of a row begins one.
+        moment: [runs] its moment, ascending.
+    """
+
+    size: int
+    low: np.ndarray
+    moment: np.ndarray
+
+    @staticmethod
+    def of(
+        steps: np.ndarray, lengths: np.ndarray, first: np.ndarray, moments: np.ndarray
+    ) -> Series:
+        """Unfold the steps of a series.
+
+        Args:
+            steps: [A] see `Timeline`.
+            lengths: [R] values in each row.
+            first, moments: [R] the first moment of each row and how many it has.
+
+        Raises:
+            ValueError: a value stands after its row's last moment.
+        """
+        filled = np.flatnonzero(lengths)
+        begin = _first(lengths)[filled]
+        new = steps != 1
+        new[begin] = True
+        low = np.flatnonzero(new)
+        step = steps.take(low).astype(np.int64)
+        moment = np.cumsum(step - 1)
+        moment += low
+        row = np.searchsorted(low, begin)
+        count = np.diff(row, append=len(low))
+        moment += np.repeat(first[filled] + step[row] - moment[row], count)
+        last = row + count - 1
+        end = moment[last] + (begin + lengths[filled] - low[last])
+        if (end > first[filled] + moments[filled]).any():
+            raise ValueError("a value stands after its row's last moment")
+        return Series(len(steps), low, moment)
+
+    @property
+    def high(self) -> np.ndarray:
+        """Where each run ends (exclusive). [runs]"""
+        return np.append(self.low, self.size)[1:]
+
+    def moments(self) -> np.ndarray:
+        """The moment of each value, [A]."""
+        return np.repeat(self.moment - self.low, self.high - self.low) + np.arange(self.size)
+
+    def until(self, moments: np.ndarray) -> np.ndarray:
+        """How many values, those of earlier rows included, are at or before each of `moments`."""
+        run = np.searchsorted(self.moment, moments, "right")
+        ends = np.append(0, self.high)  # of the run before
+        shift = np.append(0, self.low - self.moment + 1)
+        return np.minimum(moments + shift[run], ends[run])
+
+    def of_moments(self, values: np.ndarray) -> np.ndarray:
+        """Those of `values` [M] at the moments of the series, [A]."""
+        if len(self.low) * 16 > self.size:
+            return values.take(self.moments())
+        ends = (self.moment + self.high - self.low).tolist()
+        runs = zip(self.moment.tolist(), ends, strict=True)
+        return np.concatenate([values[:0], *(values[a:b] for a, b in runs)])
+
+
+def passed(gaps: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The sum of `gaps` [M] up to and with each of the places `at`, which ascend."""
+    if 8 * len(at) > len(gaps):
+        return np.cumsum(gaps).take(at)
+    if not len(at):
+        return np.zeros(0, np.int64)
+    begin = np.append(0, at[:-1] + 1)
+    new = begin <= at  # else the same place as the one before
+    parts = np.zeros(len(at), np.int64)
+    parts[new] = np.add.reduceat(gaps[: at[-1] + 1], begin[new])
+    return np.cumsum(parts)
 
 
 def _first(lengths: np.ndarray) -> np.ndarray:

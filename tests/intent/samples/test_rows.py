@@ -163,7 +163,7 @@ def test_cells_are_npy_and_counts_take_the_narrowest_type():
     assert [c.dtype.str for c in cells] == ["|u1", "|u1", "<u2", "|u1", "<u8"]
     assert [c.tolist() for c in cells] == [[1, 255], [], [256], [7], [2**32, 0]]
     for part in (column, column.slice(2, 2)):
-        found, n = unpack_cells(part, np.dtype("<u4"), narrow=True)
+        [(found, n)] = unpack_cells([part], [(np.dtype("<u4"), (), True)])
         assert (
             found.tolist()
             == np.concatenate([np.load(io.BytesIO(c.as_py())) for c in part]).tolist()
