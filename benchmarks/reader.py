@@ -38,11 +38,11 @@ class Size:
     least: int  # rows of it
     compared: int  # rows of it that are compared with our groups
     copy_s: float
-    trials: bool  # whether all variants of the rivals run, or one that is good
+    trials: bool  # whether all variants of the rivals run, or only one that is good
 
 
 FULL = Size(1024, 5, 5, 2, 20, (1, 10, 100), (4096, 16_384, 65_536), 6.0, 3000, 10_000, 0.5, True)
-QUICK = Size(128, 2, 1, 1, 4, (1, 10), (1024, 65_536), 1.0, 1000, 500, 0.1, False)
+QUICK = Size(64, 3, 1, 2, 4, (1, 10), (1024, 65_536), 1.0, 1000, 500, 0.1, False)
 BEGUN = time.monotonic()
 FILES = 8  # of records
 
@@ -83,27 +83,24 @@ def measure(size: Size, folder: Path) -> dict:
 
 def contest(track: Track, cores: int, size: Size) -> dict:
     """The variants of the rivals on so many cores, and the race against the best of them."""
-    pipelines, pools = race.PIPELINES, race.POOLS
-    if not size.trials:
-        pipelines = [p for p in pipelines if p.form != "packed" and p.parse == "batch"]
-        pipelines, pools = [pipelines[0], pipelines[-4]], [("dummy", 1)]
-    say(f"{cores} core(s): {len(pipelines)} pipelines, {len(pools)} pools")
+    tried, rows, batches = {}, {}, None
+    chosen = {"tfrecord": race.PIPELINES[0], "petastorm_rows": ("dummy", 1)}
     if size.trials:
-        tried, rows = race.trials(track, cores, pipelines, pools)
-        example = race.best(tried, lambda how: how.form != "raw")
-        raw = race.best(tried, lambda how: how.form == "raw")
-        pool = race.best(rows)
-    else:
-        tried, rows, (example, raw), (pool,) = {}, {}, pipelines, pools
-    say(f"{cores} core(s): {size.repeats} turns: {example.name}; {raw.name}; {pool}")
-    runs = race.race(track, cores, example, raw, pool, size.repeats)
+        say(f"{cores} core(s): {len(race.PIPELINES)} pipelines, {len(race.POOLS)} pools")
+        tried, rows = race.trials(track, cores)
+        chosen = {
+            "tfrecord": race.best(tried, lambda how: how.form != "raw"),
+            "raw_records": race.best(tried, lambda how: how.form == "raw"),
+            "petastorm_rows": race.best(rows),
+        }
+        batches = track.petastorm_batches(cores)
+    names = {name: race.name(how) for name, how in chosen.items()}
+    say(f"{cores} core(s): {size.repeats} turns: {names}")
+    runs = race.race(track, cores, chosen, size.repeats, tensors=size.trials)
     return {
-        "pipelines": {how.name: run for how, run in tried.items()},
-        "pools": {f"{name}, {workers}": run for (name, workers), run in rows.items()},
-        "batches": track.petastorm_batches(cores) if size.trials else None,
-        "chosen": {"tfrecord": example.name, "raw_records": raw.name,
-                   "petastorm_rows": f"{pool[0]} pool, {pool[1]} workers"},
-        "runs": runs,
+        "pipelines": {race.name(how): run for how, run in tried.items()},
+        "pools": {race.name(how): run for how, run in rows.items()},
+        "batches": batches, "chosen": names, "runs": runs,
     }  # fmt: skip
 
 
@@ -133,22 +130,20 @@ def figures(found: dict, quick: bool) -> list[dict]:
             {"name": name, "value": round(float(value), 4), "unit": unit, "goal": goal, "met": met}
         )
 
-    for cores, suffix in ((1, ""), (2, "_two_cores")):
+    goals = {"petastorm_rows": 20, "tfrecord": 2}
+    for cores, suffix in ((1, "one_core"), (2, "two_cores")):
         runs = found["cores"][cores]["runs"]
-        for rival, goal in (("petastorm_rows", 20), ("tfrecord", 2), ("raw_records", None)):
-            value = speedup(runs["ours"], runs[rival])
-            judged = (f">= {goal}", value >= goal) if goal else ()
-            note(f"speedup_over_{rival}{suffix}", value, "x", *judged)
-        as_tensors = speedup(runs["ours_tensors"], runs["tfrecord"])
-        note(f"speedup_as_tensors_over_tfrecord{suffix}", as_tensors, "x")
-    one, two = (found["cores"][c]["runs"] for c in (1, 2))
+        for rival in found["cores"][cores]["chosen"]:
+            name = f"speedup_over_{rival}" + (f"_{suffix}" if cores > 1 else "")
+            value, goal = speedup(runs["ours"], runs[rival]), goals.get(rival)
+            note(name, value, "x", goal and f">= {goal}", goal and value >= goal)
+        for name, of_reader in runs.items():
+            reader = "" if name == "ours" else f"_{name}"
+            value = median(map(rate, of_reader))
+            note(f"groups_per_second_{suffix}{reader}", value, "groups/s")
+    one = found["cores"][1]["runs"]
     ours = median(map(rate, one["ours"]))
     limit = found["copy"]["memory"] / found["delivered"]
-    note("groups_per_second_one_core", ours, "groups/s")
-    note("groups_per_second_two_cores", median(map(rate, two["ours"])), "groups/s")
-    for name in ("tfrecord", "raw_records", "petastorm_rows"):
-        note(f"groups_per_second_one_core_{name}", median(map(rate, one[name])), "groups/s")
-        note(f"groups_per_second_two_cores_{name}", median(map(rate, two[name])), "groups/s")
     per_cpu = {name: median(map(per_cpu_second, runs)) for name, runs in one.items()}
     note("speedup_over_tfrecord_by_cpu", per_cpu["ours"] / per_cpu["tfrecord"], "x")
     note("cpu_seconds_per_million_groups", 1e6 / per_cpu["ours"], "s")

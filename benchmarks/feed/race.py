@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -93,27 +93,41 @@ def best(runs: dict, accept: Callable = lambda key: True):
     return max(known, key=known.get)
 
 
-def trials(
-    track: Track, cores: int, pipelines: Iterable[Pipeline], pools: Iterable[tuple[str, int]]
-) -> tuple[dict[Pipeline, Run], dict[tuple[str, int], Run]]:
+def name(how: Pipeline | tuple[str, int]) -> str:
+    """Of a variant, for tables."""
+    return f"{how[0]} pool, {how[1]} worker(s)" if isinstance(how, tuple) else how.name
+
+
+def trials(track: Track, cores: int) -> tuple[dict[Pipeline, Run], dict[tuple[str, int], Run]]:
     """One run of each variant of the rivals."""
     return (
-        {how: track.tfrecord(cores, how) for how in pipelines},
-        {(pool, workers): track.petastorm(cores, pool, workers) for pool, workers in pools},
+        {how: track.tfrecord(cores, how) for how in PIPELINES},
+        {(pool, workers): track.petastorm(cores, pool, workers) for pool, workers in POOLS},
     )
 
 
 def race(
-    track: Track, cores: int, example: Pipeline, raw: Pipeline, pool: tuple[str, int], repeats: int
+    track: Track,
+    cores: int,
+    chosen: dict[str, Pipeline | tuple[str, int]],
+    repeats: int,
+    tensors: bool,
 ) -> dict[str, list[Run]]:
-    """All readers in turns, `repeats` times: name -> runs."""
+    """Ours and the rivals in turns, `repeats` times: name -> runs.
+
+    Args:
+        chosen: each rival's variant, by name.
+        tensors: whether ours also runs with its arrays made TensorFlow's, as "ours_tensors".
+    """
     found: dict[str, list[Run]] = defaultdict(list)
     for _ in range(repeats):
         found["ours"].append(track.ours(cores))
-        found["tfrecord"].append(track.tfrecord(cores, example))
-        found["raw_records"].append(track.tfrecord(cores, raw))
-        found["petastorm_rows"].append(track.petastorm(cores, *pool))
-        found["ours_tensors"].append(track.ours(cores, tensors=True))
+        for name, how in chosen.items():
+            is_pool = isinstance(how, tuple)
+            run = track.petastorm(cores, *how) if is_pool else track.tfrecord(cores, how)
+            found[name].append(run)
+        if tensors:
+            found["ours_tensors"].append(track.ours(cores, tensors=True))
     return dict(found)
 
 

@@ -24,7 +24,7 @@ NAMES = {
 def markdown(result: dict, found: dict) -> str:
     """The whole page."""
     size = found["size"]
-    quick = " --quick" if result["quick"] else ""
+    quick = " --quick" if result["quick"] else f" --users {size['users']}"
     parts = [
         f"# The feed against Petastorm's rows and tf.data, {datetime.now(UTC).date()}\n",
         "Everything here is simulated data.\n\n"
@@ -55,36 +55,34 @@ def markdown(result: dict, found: dict) -> str:
 
 
 def _contest(cores: int, contest: dict) -> list[str]:
-    chosen = contest["chosen"]
-    parts = [f"## {cores} core(s), in turns\n", _legend(chosen)]
-    runs = [(f"{NAMES[n]} {i}", r) for n in NAMES for i, r in enumerate(contest["runs"][n], 1)]
-    parts += [_runs(runs)]
+    runs = [
+        (f"{NAMES[n]} {i}", r) for n in NAMES for i, r in enumerate(contest["runs"].get(n, []), 1)
+    ]
     middle = [
         [NAMES[n], median(map(rate, r)), median(map(per_cpu_second, r))]
         for n, r in contest["runs"].items()
     ]
-    parts += ["Medians:\n", table(["reader", "groups/s", "groups per CPU second"], middle)]
+    parts = [
+        f"## {cores} core(s), in turns\n",
+        "The rivals as they run here:\n",
+        table(["", "variant"], [[NAMES[n], how] for n, how in contest["chosen"].items()]),
+        "Petastorm reads only the columns that ours delivers, its clock runs from its first row "
+        "on, and\nnobody puts its rows together to batches.\n",
+        _runs(runs),
+        "Medians:\n",
+        table(["reader", "groups/s", "groups per CPU second"], middle),
+    ]
     if contest["pipelines"]:
         parts += [
-            "All variants of the rivals, one run each. A pipeline's buffer is its shuffle "
-            "buffer, in records; ours draws among 65,536 groups:\n",
+            "All variants of the rivals, one run each; the fastest of each kind runs above. A "
+            "pipeline's\nbuffer is its shuffle buffer, in records; ours draws among 65,536:\n",
             _runs(list(contest["pipelines"].items())),
-            "Petastorm's pools and workers (CPU seconds of a process pool's workers are not "
-            "seen here):\n",
+            "Petastorm's pools (CPU seconds of a process pool's workers are not seen here):\n",
             _runs(list(contest["pools"].items())),
             f"Petastorm's make_batch_reader, {cores} worker(s), whose arrays stay undecoded "
             f".npy cells: {rate(contest['batches']):,.0f} groups/s.\n",
         ]
     return parts
-
-
-def _legend(chosen: dict[str, str]) -> str:
-    return (
-        "The rivals as they run here, each the fastest of its variants: tf.data with "
-        f"{chosen['tfrecord']}; bare bytes with {chosen['raw_records']}; Petastorm with a "
-        f"{chosen['petastorm_rows']}, only the columns that ours delivers, its clock running from "
-        "the first row on, rows not put together to batches.\n"
-    )
 
 
 def _runs(runs: list[tuple[str, dict]]) -> str:
