@@ -80,6 +80,7 @@ def predict(
     Raises IntentError where the feed gave fewer groups than it had announced, and where the scores
     cannot be put right.
     """
+    from intent.training.on_device import on_device
     from intent.training.step import learned_tasks, make_scoring_step, pick_inputs
 
     labels = [task.name for task in feed.schema.tasks]
@@ -88,9 +89,11 @@ def predict(
     score = make_scoring_step(model, labels)
     parts, announced = [], 0
     with progress("scoring", feed.steps(0), "steps") as bar:
-        for batch in feed.batches(0):
+        for batch, (inputs,) in on_device(
+            feed.batches(0), lambda batch: (pick_inputs(model, batch.inputs),)
+        ):
             real = batch.weights > 0
-            probabilities = np.asarray(score(pick_inputs(model, batch.inputs)))[real]
+            probabilities = np.asarray(score(inputs))[real]
             parts.append((probabilities, batch.labels[real], batch.users[real], batch.times[real]))
             announced += batch.total
             bar.advance()

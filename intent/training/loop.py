@@ -28,6 +28,7 @@ from intent.training.comm import Communicator
 from intent.training.interrupt import Interrupted, StopRequest
 from intent.training.logbook import Logbook
 from intent.training.meter import Meter
+from intent.training.on_device import on_device
 from intent.training.run_dir import RunDir
 from intent.training.step import (
     adam,
@@ -143,10 +144,10 @@ class _Trainer:
         seen, groups = 0, (total - start) * self.config.batch_size
         with progress(title, groups, "groups", visible=self.comm.rank == 0) as bar:
             waited_from = time.monotonic()
-            for batch in self.feed.batches(epoch, start):
+            for batch, arrays in on_device(self.feed.batches(epoch, start), self._arrays):
                 self._expect(batch, epoch, start + seen)
                 waited = time.monotonic() - waited_from
-                self._train(batch, waited, total, bar)
+                self._train(batch, arrays, waited, total, bar)
                 seen += 1
                 waited_from = time.monotonic()
         if start + seen != total:
@@ -155,14 +156,17 @@ class _Trainer:
                 "the samples changed or a reader lost rows; build the samples again"
             )
 
-    def _train(self, batch: Batch, waited: float, total: int, bar: Bar) -> None:
+    def _arrays(self, batch: Batch) -> tuple:
+        """What the step reads of a batch."""
+        return pick_inputs(self.model, batch.inputs), batch.labels, batch.weights
+
+    def _train(self, batch: Batch, arrays: tuple, waited: float, total: int, bar: Bar) -> None:
         """One step, and what is due after it: a record, a checkpoint, the end."""
         began = time.monotonic()
-        inputs = pick_inputs(self.model, batch.inputs)
         total_groups = tf.constant(batch.total, tf.float32)
         stop = tf.constant(bool(self.request.name), tf.float32)
         with self.comm.guard():
-            loss, stops, scores = self.step(inputs, batch.labels, batch.weights, total_groups, stop)
+            loss, stops, scores = self.step(*arrays, total_groups, stop)
         loss, stop = float(loss), float(stops) > 0
         where = Position(batch.epoch, batch.step + 1, self.position.updates + 1)
         if not math.isfinite(loss):

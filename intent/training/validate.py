@@ -15,6 +15,7 @@ from intent.progress import progress
 from intent.samples.undersampling import recalibrate
 from intent.schema import Task
 from intent.training.comm import Communicator
+from intent.training.on_device import on_device
 from intent.training.step import learned_tasks, pick_inputs
 
 if TYPE_CHECKING:
@@ -35,9 +36,11 @@ def score_feed(
     columns = [names.index(task) for task in learned_tasks(model, names)]
     scores, labels, announced = [], [], 0
     with progress(title, feed.steps(0), "steps", visible=comm.rank == 0) as bar:
-        for batch in feed.batches(0):
+        for batch, (inputs,) in on_device(
+            feed.batches(0), lambda batch: (pick_inputs(model, batch.inputs),)
+        ):
             real = batch.weights > 0
-            scores.append(np.asarray(score(pick_inputs(model, batch.inputs)))[real])
+            scores.append(np.asarray(score(inputs))[real])
             labels.append(batch.labels[real][:, columns])
             announced += batch.total
             bar.advance(1)
