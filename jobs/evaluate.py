@@ -45,7 +45,8 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
     from intent.evaluation.predict import predict
     from intent.evaluation.report import write_report
     from intent.quiet import quiet_tensorflow
-    from intent.samples.feed import TrackFeed, open_samples, split_days
+    from intent.samples.days import split_days
+    from intent.samples.reader import TrackFeed, open_samples
     from intent.samples.undersampling import learnt_rate
     from intent.storage import write_atomically
     from intent.training.run_dir import read_run

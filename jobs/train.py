@@ -15,8 +15,8 @@ from intent.errors import UsageError
 
 if TYPE_CHECKING:
     from intent.config import IntentConfig
-    from intent.samples.feed import TrackFeed
     from intent.samples.manifest import Manifest
+    from intent.samples.reader import TrackFeed
     from intent.training.comm import Communicator
 
 
@@ -83,7 +83,7 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
 
     from intent.models.dipn import build
     from intent.models.tasks import start_from_base_rates
-    from intent.samples.feed import split_days
+    from intent.samples.days import split_days
     from intent.samples.manifest import load_dictionaries, save_dictionaries
     from intent.samples.undersampling import learnt_label_rates
     from intent.training.loop import fit
@@ -109,7 +109,8 @@ def feeds(
     from dataclasses import replace
 
     from intent.models.dipn import reduce_schema
-    from intent.samples.feed import TrackFeed, split_days
+    from intent.samples.days import split_days
+    from intent.samples.reader import TrackFeed
 
     options = settings.train
     train_days, held_out = split_days(manifest, options.evaluation_days, options.purge)
@@ -138,7 +139,8 @@ def feeds(
 
 def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
-    from intent.samples.feed import open_samples, split_days
+    from intent.samples.days import split_days
+    from intent.samples.reader import open_samples
     from intent.samples.undersampling import check_correctable, learnt_rate
 
     manifest = open_samples(samples, content)

@@ -1,12 +1,14 @@
-"""Which days get groups, and how a build of some days joins the dataset that is there."""
+"""Which days get groups, how a build of some days joins a dataset, and which days are held out."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
+
 from intent.config import SamplesConfig
-from intent.errors import UsageError
+from intent.errors import IntentError, UsageError
 from intent.features.span import Span
 from intent.samples.manifest import Build, Manifest
 from intent.samples.store import day_name
@@ -110,3 +112,27 @@ def join(old: Manifest, new: Manifest) -> Manifest:
     builds = sorted([*builds, *new.builds], key=lambda b: b.days)
     shards = sorted([*kept, *new.shards], key=lambda s: s.path)
     return replace(old, shards=shards, builds=builds)
+
+
+def split_days(
+    manifest: Manifest, evaluation_days: int, purge: bool
+) -> tuple[list[str], list[str]]:
+    """Days to train on and days to evaluate on: the last ones (section 6.1).
+
+    With `purge`, training days whose longest horizon reaches into evaluation are left out.
+    """
+    days = manifest.days
+    if len(days) <= evaluation_days:
+        raise IntentError(
+            f"the samples have {len(days)} day(s) ({', '.join(days)}); training and evaluation "
+            f"on the last {evaluation_days} need at least {evaluation_days + 1}"
+        )
+    train, held_out = days[:-evaluation_days], days[-evaluation_days:]
+    if purge:
+        horizon = max(t.horizon_ms for t in manifest.schema.tasks)
+        limit = np.datetime64(held_out[0], "ms") - np.timedelta64(horizon, "ms")
+        kept = [d for d in train if np.datetime64(d, "ms") + np.timedelta64(1, "D") <= limit]
+        if not kept:
+            raise IntentError(f"purge leaves no training day of {', '.join(train)}; give more days")
+        train = kept
+    return train, held_out

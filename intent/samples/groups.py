@@ -79,8 +79,7 @@ def _tables(unit: Unit) -> Iterator[pa.Table]:
         arrays = unit.inputs(index)
         for view in unit.schema.views:
             name = view.name
-            low, end = unit.low[name][index], unit.end[name][index]
-            times = window_times(unit.times[name], low, end, unit.schema.length)
+            times = window_times(unit.times[name], *unit.spans(name, index), unit.schema.length)
             arrays[times_column(view)] = times
         data = {"user_id": unit.users[index], "time": unit.at[index], "since": unit.since[index]}
         for i, task in enumerate(unit.schema.tasks):

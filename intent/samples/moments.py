@@ -24,6 +24,7 @@ from intent.samples.life import BuildCounts, Life, history_ids, read_life
 from intent.samples.records import unpack
 from intent.samples.runs import ONE_PLACE, RUN, runs
 from intent.samples.units import Unit
+from intent.samples.windows import RECENT_MS, age_column
 from intent.schema import DAY_MS, Schema
 
 
@@ -94,7 +95,7 @@ def groups_at(
             that the moment lies in, or that came last before it.
     """
     at = key(users, times)
-    begin = at >> TIME_BITS << TIME_BITS
+    begin = user = at >> TIME_BITS << TIME_BITS
     if session_gap_ms is not None:
         begin = session_of(at, session_starts(life.moments(), session_gap_ms))
     names = [v.name for v in schema.views]
@@ -104,11 +105,17 @@ def groups_at(
         times={n: life.keys[n] & ((1 << TIME_BITS) - 1) for n in names},
         low={n: np.searchsorted(life.keys[n], begin) for n in names},
         end={n: np.searchsorted(life.keys[n], at, "right") for n in names},
+        recent={
+            v.name: np.searchsorted(life.keys[v.name], np.maximum(at - RECENT_MS + 1, user))
+            for v in schema.views
+            if age_column(v) is not None
+        },
         at=np.asarray(times, np.int64),
         labels=np.zeros((len(at), len(schema.tasks)), np.uint8),
         history=history_ids(life, at, schema) if schema.history else None,
         profile=life.profile[users] if schema.profile else None,
         users=life.users.to_numpy(zero_copy_only=False)[users],
+        rows=np.arange(len(at)),
         since=np.zeros_like(at) if session_gap_ms is None else begin & ((1 << TIME_BITS) - 1),
     )
 

@@ -73,8 +73,8 @@ def describe_group(
     for name in views:
         length = found["lengths"][name]
         start = max(0, length - last) if last else 0
-        low, end = unit.low[name][one], unit.end[name][one]
-        times = window_times(unit.times[name], low, end, schema.length)[0, start:length]
+        span = unit.spans(name, one)
+        times = window_times(unit.times[name], *span, schema.length)[0, start:length]
         actions = zip(times.tolist(), inputs[name][0, start:length].tolist(), strict=True)
         found["views"][name] = [
             {

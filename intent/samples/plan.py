@@ -5,52 +5,49 @@ Ranks only take slices of it, so every group appears exactly once, in the same g
 whatever the number of ranks, every rank has the same number of steps, and any step can be
 computed without the steps before it.
 
-How the order is made. Row groups are permuted and laid end to end. That line is cut into `LANES`
-pieces of equal length; every global batch takes its first slots from lane 0, the next ones from
-lane 1 and so on, so a rank needs only the row groups of its lanes. Within a lane the order is
-drawn anew in each pool of consecutive groups: one pool of every lane is in memory at a time.
+How the order is made.
+
+1. The line. Row groups ("units") are permuted and laid end to end.
+2. Lanes. The line is cut into lanes of equal length. Every global batch takes its first slots from
+   lane 0, the next ones from lane 1 and so on, so a rank reads only the units of its lanes.
+3. The rolling pool. Each unit of a lane is dealt out in m parts to m consecutive blocks (around the
+   end of the lane, too), so a block mixes m units, and one unit enters and one leaves from each
+   block to the next. m units a lane are in memory.
+4. Within a block the parts are shuffled into one another like decks of cards: evenly, with jitter.
+   Within a unit, groups of one user's one day are far apart (`intent.samples.spread`), and so they
+   stay: a batch meets them more rarely than a perfect shuffle of the pool would.
+5. With buckets, the groups of some steps are sorted by length, and the steps shuffled.
+
+Letters: K units of a lane, m parts, S steps, R rows of a rank in a batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-LANES = 8
+from intent.samples.deal import Deal
+
+WINDOW = 16  # steps that are laid out at a time
+BUCKET_WINDOW = 64  # steps among which groups of like length are brought together
+LANES = 8  # at least
+MOST_LANES = 1024
+_LINE, _SHUFFLE, _BATCHES = 0, 1, 2  # what a random generator is for
+
+# Which bucket each group is in: (unit [n], position within the unit [n]) -> [n]
+Buckets = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Consecutive groups of a lane: needed from step `first` to `last`, from row groups `units`."""
+class Stay:
+    """A unit in memory: it is read before step `first` and may be let go of after step `last`."""
 
     first: int
     last: int
-    lane: int
-    units: tuple[int, ...]
-
-
-class Residents:
-    """Which row groups are in memory while a rank goes through its pools."""
-
-    def __init__(self) -> None:
-        self._pools: list[Pool] = []
-        self.units: set[int] = set()
-
-    def enter(self, pool: Pool) -> list[int]:
-        """Take up `pool`, let go of pools that ended before it; returns the row groups to read."""
-        self._pools = [p for p in self._pools if p.last >= pool.first] + [pool]
-        self.units &= {unit for p in self._pools for unit in p.units}
-        new = [unit for unit in pool.units if unit not in self.units]
-        self.units.update(new)
-        return new
-
-
-def reads(pools: list[Pool]) -> list[int]:
-    """The row groups that are read for a sequence of pools, in order."""
-    residents = Residents()
-    return [unit for pool in pools for unit in residents.enter(pool)]
+    unit: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,13 @@ class EpochPlan:
     """The order of one epoch.
 
     Attributes:
-        sizes: groups in each row group, in the manifest's order.
+        sizes: groups in each unit, in the manifest's order.
         seed, epoch: what the order is drawn from.
         batch: groups of a global batch. The last batch of an epoch may be shorter.
-        pool: groups among which the order is drawn, over all lanes together.
+        pool: groups in memory, over all lanes together.
         shuffle: False keeps the manifest's order, for evaluation.
         limit: use only so many groups, the first of the permuted line; None uses all.
+        buckets: whether groups of like length are brought together; `take` then needs to know them.
     """
 
     sizes: tuple[int, ...]
@@ -73,6 +71,7 @@ class EpochPlan:
     pool: int = 65_536
     shuffle: bool = True
     limit: int | None = None
+    buckets: bool = False
 
     @cached_property
     def groups(self) -> int:
@@ -84,6 +83,11 @@ class EpochPlan:
         """Global batches in the epoch, the same for every rank."""
         return -(-self.groups // self.batch)
 
+    @property
+    def window(self) -> int:
+        """Steps that `take` lays out together; windows begin at its multiples."""
+        return BUCKET_WINDOW if self.buckets else WINDOW
+
     def step_groups(self, step: int) -> int:
         """Groups in a step over all ranks: the batch, or what is left for the last step."""
         return min(self.batch, self.groups - step * self.batch)
@@ -92,93 +96,154 @@ class EpochPlan:
         """The slots of every global batch that belong to a rank."""
         return range(rank * self.batch // world, (rank + 1) * self.batch // world)
 
-    def take(self, step: int, rank: int = 0, world: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """The groups of a rank at a step: row group [n] and position within the row group [n]."""
+    @cached_property
+    def lanes(self) -> int:
+        """As many as the pool has pairs of units for, so that many ranks each read their own.
+
+        One lane where groups of like length are brought together: every rank must know the lengths
+        of all, and units differ (windows are short in the first days of the logs).
+        """
+        if self.buckets:
+            return 1
+        pairs = self.pool * len(self.sizes) // max(2 * sum(self.sizes), 1)
+        return min(max(LANES, min(pairs, MOST_LANES)), self.batch)
+
+    def take(
+        self, window: int, rank: int = 0, world: int = 1, buckets: Buckets | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The groups of a rank at the steps of a window.
+
+        Args:
+            window: its number; it has the steps from window * self.window on.
+            buckets: for a plan with buckets, which of them groups of this rank's lanes are in.
+
+        Returns:
+            Unit [S, R] and position within the unit [S, R], int64. -1 at the free slots of a short
+            last batch, which are the last ones of a row.
+        """
+        first = window * self.window
+        steps = min(self.window, self.steps - first)
+        full = min(steps, self.groups // self.batch - first)  # all but a short last one
+        order = self._generator(_BATCHES, window, 0).permutation(full) if self.buckets else None
         slots = self.rank_slots(rank, world)
-        slot = np.arange(slots.start, min(slots.stop, self.step_groups(step)))
-        line = np.empty(len(slot), np.int64)
-        lanes = slot * LANES // self.batch
-        for lane in np.unique(lanes):
-            mine = lanes == lane
-            first, width = self._lane_slots(lane)
-            line[mine] = self._in_lane(int(lane), step * width + slot[mine] - first)
-        unit = np.searchsorted(self._line_starts, line, "right") - 1
-        return self._order[unit], line - self._line_starts[unit]
+        out = np.full((2, steps, len(slots)), -1, np.int64)
+        for lane in self._lanes_of(slots):
+            low, width = self._lane_slots(lane)
+            at = self._lane_order(lane, first * width, (first + steps) * width)
+            if order is not None:
+                at = _bring_together(at, width, order, buckets)
+            padded = np.full((2, steps * width), -1, np.int64)
+            padded[:, : at.shape[1]] = at
+            begin, end = max(low, slots.start), min(low + width, slots.stop)
+            mine = padded.reshape(2, steps, width)[:, :, begin - low : end - low]
+            out[:, :, begin - slots.start : end - slots.start] = mine
+        return out[0], out[1]
 
-    def pools(self, rank: int, world: int, start: int = 0) -> list[Pool]:
-        """The pools that a rank draws from at step `start` or later, by first step, then lane."""
-        lanes = sorted({s * LANES // self.batch for s in self.rank_slots(rank, world)})
-        found = []
-        for lane in lanes:
-            _, width = self._lane_slots(lane)
-            lane_size, size = self._lane_size(lane), self._pool_size
-            for number, low in enumerate(range(0, lane_size, size)):
-                last = (min(low + size, lane_size) - 1) // width
-                if last >= start:
-                    units = self._pool_units(lane, number)
-                    found.append(Pool(max(low // width, start), last, lane, units))
-        return sorted(found, key=lambda pool: (pool.first, pool.lane))
+    def stays(self, rank: int, world: int, start: int = 0) -> list[Stay]:
+        """What a rank has in memory from step `start` on, in the order in which it is read."""
+        spans = [self._lane_stays(lane) for lane in self._lanes_of(self.rank_slots(rank, world))]
+        if not spans:
+            return []
+        first, last, unit = np.concatenate(spans, axis=1)
+        begin = start // self.window * self.window
+        first = np.maximum(first // self.window * self.window, begin)
+        last = last // self.window * self.window + self.window - 1
+        kept = last >= begin
+        order = np.lexsort((first[kept], unit[kept]))
+        merged: list[Stay] = []
+        for a, b, u in zip(*(x[kept][order].tolist() for x in (first, last, unit)), strict=True):
+            if merged and merged[-1].unit == u and a <= merged[-1].last + 1:
+                merged[-1] = Stay(merged[-1].first, max(b, merged[-1].last), u)
+            else:
+                merged.append(Stay(a, b, u))
+        return sorted(merged, key=lambda stay: (stay.first, stay.last, stay.unit))
 
     @cached_property
-    def _order(self) -> np.ndarray:
+    def _line(self) -> tuple[np.ndarray, np.ndarray]:
+        """The units in their order on the line, and where each begins; one more for the end."""
         units = np.arange(len(self.sizes))
-        return self._generator(2**32 - 1, 0).permutation(units) if self.shuffle else units
-
-    @cached_property
-    def _line_starts(self) -> np.ndarray:
-        sizes = np.asarray(self.sizes, np.int64)[self._order]
-        return np.cumsum(sizes) - sizes
+        if self.shuffle:
+            units = self._generator(_LINE, 0, 0).permutation(units)
+        return units, np.concatenate([[0], np.cumsum(np.asarray(self.sizes, np.int64)[units])])
 
     def _lane_slots(self, lane: int) -> tuple[int, int]:
         """First slot and number of slots of a lane in every global batch."""
-        first, end = (-(-k * self.batch // LANES) for k in (lane, lane + 1))
+        first, end = (-(-k * self.batch // self.lanes) for k in (lane, lane + 1))
         return first, end - first
 
-    def _lane_size(self, lane: int) -> int:
-        first, width = self._lane_slots(lane)
-        tail = self.step_groups(self.steps - 1)
-        return (self.steps - 1) * width + min(max(tail - first, 0), width)
+    def _lanes_of(self, slots: range) -> range:
+        if not slots:
+            return range(0)
+        first, last = (s * self.lanes // self.batch for s in (slots[0], slots[-1]))
+        return range(first, last + 1)
 
     @cached_property
-    def _lane_starts(self) -> list[int]:
-        sizes = [self._lane_size(lane) for lane in range(LANES)]
-        return [sum(sizes[:lane]) for lane in range(LANES)]
+    def _lane_starts(self) -> np.ndarray:
+        """Where each lane begins on the line; one more for the end."""
+        tail = self.step_groups(self.steps - 1)
+        slots = np.array([self._lane_slots(lane) for lane in range(self.lanes)])
+        sizes = (self.steps - 1) * slots[:, 1] + np.clip(tail - slots[:, 0], 0, slots[:, 1])
+        return np.concatenate([[0], np.cumsum(sizes)])
 
-    @property
-    def _pool_size(self) -> int:
-        return max(self.pool // LANES, 1)
+    @cached_property
+    def _deals(self) -> Callable[[int], Deal]:
+        return lru_cache(maxsize=None)(self._deal)
 
-    def _pool_units(self, lane: int, number: int) -> tuple[int, ...]:
-        low = self._lane_starts[lane] + number * self._pool_size
-        high = min(low + self._pool_size, self._lane_starts[lane] + self._lane_size(lane))
-        first, last = np.searchsorted(self._line_starts, [low, high - 1], "right") - 1
-        return tuple(int(u) for u in self._order[first : last + 1])
+    def _deal(self, lane: int) -> Deal:
+        """How the units of a lane are dealt out to its blocks."""
+        low, high = self._lane_starts[lane : lane + 2]
+        units, starts = self._line
+        a, b = np.searchsorted(starts, low, "right") - 1, np.searchsorted(starts, high, "left")
+        begin = np.maximum(starts[a:b], low)
+        size = np.minimum(starts[a + 1 : b + 1], high) - begin
+        offset, some = begin - starts[a:b], size > 0
+        mean = max(sum(self.sizes) / max(len(self.sizes), 1), 1)
+        parts = round(self.pool / self.lanes / mean) if self.shuffle else 1
+        return Deal.of(units[a:b][some], offset[some], size[some], parts)
 
-    def _in_lane(self, lane: int, at: np.ndarray) -> np.ndarray:
-        """Positions on the line of the lane's groups number `at`."""
-        if self.shuffle:
-            number = at // self._pool_size
-            drawn = np.empty_like(at)
-            for pool in np.unique(number):
-                mine = number == pool
-                offset = pool * self._pool_size
-                size = min(self._pool_size, self._lane_size(lane) - offset)
-                drawn[mine] = offset + self._drawn(lane, int(pool), int(size))[at[mine] - offset]
-            at = drawn
-        return self._lane_starts[lane] + at
+    def _lane_order(self, lane: int, low: int, high: int) -> np.ndarray:
+        """Units and positions [2, n] of the lane's groups from number `low` on."""
+        deal = self._deals(lane)
+        high = min(high, int(deal.starts[-1]))
+        found = [np.zeros((2, 0), np.int64)]
+        if low < high:
+            blocks = np.searchsorted(deal.starts, [low, high - 1], "right") - 1
+            for number in range(blocks[0], blocks[1] + 1):
+                begin = deal.starts[number]
+                block = self._blocks(lane, number)
+                found.append(block[:, max(low - begin, 0) : high - begin])
+        return np.concatenate(found, axis=1)
 
-    def _drawn(self, lane: int, pool: int, size: int) -> np.ndarray:
-        return _permutation(self.seed, self.epoch, lane, pool, size)
+    @cached_property
+    def _blocks(self) -> Callable[[int, int], np.ndarray]:
+        return lru_cache(maxsize=2 * self.lanes)(self._block)
 
-    def _generator(self, lane: int, pool: int) -> np.random.Generator:
-        return _generator(self.seed, self.epoch, lane, pool)
+    def _block(self, lane: int, number: int) -> np.ndarray:
+        """Units and positions [2, n] of a block, in their order."""
+        random = self._generator(_SHUFFLE, lane, number) if self.shuffle else None
+        return self._deals(lane).block(number, random)
+
+    def _lane_stays(self, lane: int) -> np.ndarray:
+        """First step, last step and unit [3, n] of what the lane has in memory."""
+        deal = self._deals(lane)
+        begin, end, unit = deal.stays()
+        width = max(self._lane_slots(lane)[1], 1)
+        first = begin // width
+        return np.stack([first, np.maximum((end - 1) // width, first), unit])
+
+    def _generator(self, purpose: int, a: int, b: int) -> np.random.Generator:
+        return generator(self.seed, self.epoch, purpose, a, b)
 
 
-def _generator(seed: int, epoch: int, lane: int, pool: int) -> np.random.Generator:
-    key = np.random.SeedSequence([seed % 2**64, epoch, lane, pool])
-    return np.random.Generator(np.random.Philox(key))
+def _bring_together(at: np.ndarray, width: int, order: np.ndarray, buckets: Buckets) -> np.ndarray:
+    """A lane's groups [2, n] of a window, so that each step has groups of like buckets, and the
+    steps in the `order` which all lanes share; a short last step stays as it is."""
+    many = len(order) * width
+    by_bucket = np.argsort(buckets(*at[:, :many]), kind="stable")
+    mixed = at[:, by_bucket].reshape(2, -1, width)[:, order].reshape(2, many)
+    return np.concatenate([mixed, at[:, many:]], axis=1)
 
 
-@lru_cache(maxsize=4 * LANES)
-def _permutation(seed: int, epoch: int, lane: int, pool: int, size: int) -> np.ndarray:
-    return _generator(seed, epoch, lane, pool).permutation(size)
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """A random generator for one purpose; the same for the same numbers on every machine."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed % 2**64, *key])))

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,8 @@ from intent.errors import IntentError
 from intent.samples import manifest as manifests
 from intent.samples.shard_files import missing
 
+T = TypeVar("T")
+
 
 def read_row_groups(
     root: str,
@@ -37,7 +39,9 @@ def read_row_groups(
     *,
     workers: int = 2,
     prefetch: int = 4,
-) -> Iterator[pa.Table]:
+    sizes: Mapping[str, int] | None = None,
+    convert: Callable[[pa.Table, int], T] | None = None,
+) -> Iterator[pa.Table | T]:
     """The row groups `items` as tables, one for each item and in that order.
 
     Reading starts with the first `next()`. Closing the iterator, or leaving it to the garbage
@@ -49,15 +53,18 @@ def read_row_groups(
         columns: the columns to read, in this order; all by default.
         workers: threads that read.
         prefetch: row groups held or being read, at most, besides the one handed out.
+        sizes: bytes of each path's file, as it was when `items` were made.
+        convert: what is handed out of a table and its place in `items`; called by the threads.
 
     Raises:
-        IntentError: a file is missing, damaged, cut short or changed while it was read from; a row
-            group or column does not exist. It names the file, and no thread is left behind. (Files
-            that a rebuilt dataset no longer names are found for one rebuild more: see `orphans`.)
+        IntentError: a file is missing, damaged, cut short, of another size or changed while it was
+            read from; a row group or column does not exist; `convert` failed. It names the file,
+            and no thread is left behind. (Files that a rebuilt dataset no longer names are found
+            for one rebuild more: see `orphans`.)
     """
     if workers < 1 or prefetch < 1:
         raise ValueError(f"workers and prefetch must be at least 1, not {workers} and {prefetch}")
-    source = _Source.of(root, columns)
+    source = _Source.of(root, columns, dict(sizes or {}), convert or _as_it_is)
     return _ordered(source, items, workers, prefetch)
 
 
@@ -112,15 +119,22 @@ class _Source:
     fs: Any  # an fsspec file system; None: this machine's own
     base: str
     columns: list[str] | None
+    sizes: dict[str, int]
+    convert: Callable[[pa.Table, int], Any]
     footers: dict[str, tuple[tuple, pq.FileMetaData]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
-    def of(root: str, columns: Sequence[str] | None) -> _Source:
+    def of(
+        root: str,
+        columns: Sequence[str] | None,
+        sizes: dict[str, int],
+        convert: Callable[[pa.Table, int], Any],
+    ) -> _Source:
         here = storage.local(root)
         fs, base = storage.filesystem(root) if here is None else (None, str(here))
         columns = None if columns is None else list(columns)
-        return _Source(str(root), fs, base.rstrip("/"), columns)
+        return _Source(str(root), fs, base.rstrip("/"), columns, sizes, convert)
 
     def path(self, name: str) -> str:
         """The full path of a file below the root."""
@@ -142,9 +156,14 @@ class _Source:
         etag = info.get("ETag") or info.get("etag")
         return info["size"], etag or str(info.get("LastModified") or info.get("mtime"))
 
-    def parquet(self, path: str, file: Any) -> pq.ParquetFile:
+    def parquet(self, name: str, path: str, file: Any) -> pq.ParquetFile:
         """The file with its footer, parsed once; IntentError where it changed since then."""
         version = self.version(path, file)
+        if version[0] != self.sizes.get(name, version[0]):
+            raise IntentError(
+                f"{path}: the file has {version[0]:,} bytes, it was made with "
+                f"{self.sizes[name]:,}; it was cut short or replaced: build the data set again"
+            )
         with self.lock:
             known, footer = self.footers.get(path, (version, None))
         if known != version:
@@ -166,18 +185,19 @@ class _Source:
 def _read(source: _Source, name: str, row_group: int) -> pa.Table:
     """One row group; IntentError for whatever goes wrong with its file."""
     try:
-        return _read_file(source, source.path(name), row_group)
+        return _read_file(source, name, source.path(name), row_group)
     except FileNotFoundError:
         try:
-            return _read_file(source, source.path(f"{manifests.REPLACED}/{name}"), row_group)
+            path = source.path(f"{manifests.REPLACED}/{name}")
+            return _read_file(source, name, path, row_group)
         except FileNotFoundError:
             raise missing(source.root, name) from None
 
 
-def _read_file(source: _Source, path: str, row_group: int) -> pa.Table:
+def _read_file(source: _Source, name: str, path: str, row_group: int) -> pa.Table:
     try:
         with closing(source.open(path)) as file:
-            parquet = source.parquet(path, file)
+            parquet = source.parquet(name, path, file)
             if not 0 <= row_group < parquet.num_row_groups:
                 raise IntentError(
                     f"{path}: there is no row group {row_group}, the file has "
@@ -203,6 +223,19 @@ def _read_file(source: _Source, path: str, row_group: int) -> pa.Table:
     return table if source.columns is None else table.select(source.columns)
 
 
+def _converted(source: _Source, table: pa.Table, position: int, name: str, row_group: int) -> Any:
+    """What a table is handed out as; IntentError for whatever goes wrong with it."""
+    try:
+        return source.convert(table, position)
+    except Exception as error:
+        what = str(error) if isinstance(error, IntentError) else f"cannot be decoded ({error!r})"
+        raise IntentError(f"{source.path(name)}: row group {row_group}: {what}") from error
+
+
+def _as_it_is(table: pa.Table, _: int) -> pa.Table:
+    return table
+
+
 class _Worker:
     """Petastorm's worker protocol (`petastorm.workers_pool.worker_base.WorkerBase`)."""
 
@@ -212,9 +245,10 @@ class _Worker:
         self._source = args
 
     def process(self, position: int, path: str, row_group: int) -> None:
-        """Publishes (position, table), or (position, error)."""
+        """Publishes (position, table or what it is converted to), or (position, error)."""
         try:
-            result: Any = _read(self._source, path, row_group)
+            table = _read(self._source, path, row_group)
+            result = _converted(self._source, table, position, path, row_group)
         except IntentError as error:
             result = error
         self.publish_func((position, result))

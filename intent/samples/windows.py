@@ -1,4 +1,4 @@
-"""Windows: the last `length` actions of a track at or before a cut, sliced out when they are read.
+"""Windows: the last N actions of a track at or before a cut, sliced out when they are read.
 
 B groups in a batch, N window length, A actions of all tracks in memory, F features of a view.
 """
@@ -12,66 +12,74 @@ from intent.schema import View
 
 # The age's id by the number of its finest steps: a table is ten times faster than the formula.
 _AGES = discretize.age(np.arange(1 + 13 * 12) * discretize.age.fine).astype(np.uint8)
+LAST_AGE = int(_AGES[-1])
+RECENT_MS = (len(_AGES) - 1) * discretize.age.fine  # from this age on, it is LAST_AGE
 
 
-def gather(ids_AF: np.ndarray, low_B: np.ndarray, end_B: np.ndarray, length: int) -> np.ndarray:
-    """The actions [max(low, end - length), end) of each group, padded on the right with 0.
+def gather(ids_AF: np.ndarray, start_B: np.ndarray, count_B: np.ndarray, length: int) -> np.ndarray:
+    """The actions [start, start + count) of each group, padded on the right with 0.
+
+    Each window is one copy of memory: an array of all windows that overlap in the tracks is laid
+    over them, and some of its items are taken.
 
     Args:
-        ids_AF: packed ids of many tracks, one after the other.
-        low_B: where each group's track begins in `ids_AF`.
-        end_B: where its window ends (exclusive).
+        ids_AF: packed ids of many tracks, one after the other, in C order.
+        start_B, count_B: first action and number of actions, at most `length`.
 
     Returns: [B, length, F] of the same type.
     """
-    index, real = _positions(low_B, end_B, length)
-    if not len(ids_AF):
-        return np.zeros((len(end_B), length, ids_AF.shape[1]), ids_AF.dtype)
-    window = ids_AF[index]
-    window[~real] = 0
-    return window
+    actions, width = ids_AF.shape
+    stride = ids_AF.itemsize * width
+    window = np.dtype((np.void, stride * length))
+    inside = max(actions - length + 1, 0)  # windows from here on reach beyond the memory
+    late = np.flatnonzero((start_B >= inside) & (count_B > 0))
+    every = np.ndarray((inside,), window, ids_AF.data, 0, (stride,)) if inside else None
+    if inside and not len(late):
+        out = every[np.minimum(start_B, inside - 1)]
+    else:
+        out = np.zeros(len(start_B), window)
+        early = np.flatnonzero(start_B < inside)
+        if len(early):
+            out[early] = every[start_B[early]]
+    out = out.view(ids_AF.dtype).reshape(len(start_B), length, width)
+    for b in late.tolist():
+        out[b, : count_B[b]] = ids_AF[start_B[b] : start_B[b] + count_B[b]]
+    short = np.flatnonzero(count_B < length)
+    for b, count in zip(short.tolist(), count_B[short].tolist(), strict=True):
+        out[b, count:] = 0
+    return out
 
 
-def ages(
-    times_A: np.ndarray, at_B: np.ndarray, low_B: np.ndarray, end_B: np.ndarray, length: int
-) -> np.ndarray:
-    """Ids [B, length] of how long before the cut each action was (Table 3c's Timestamp)."""
-    index, real = _positions(low_B, end_B, length)
-    if not len(times_A):
-        return np.zeros(index.shape, np.int64)
-    steps = (at_B[:, None] - times_A[index]) // discretize.age.fine
-    return _AGES.take(steps, mode="clip") * real
+def fill_ages(
+    out_BN: np.ndarray,
+    times_A: np.ndarray,
+    at_B: np.ndarray,
+    start_B: np.ndarray,
+    count_B: np.ndarray,
+    recent_B: np.ndarray,
+) -> None:
+    """Write the ids of how long before the cut each action was (Table 3c's Timestamp).
+
+    Args:
+        out_BN: LAST_AGE at every action; what is younger is overwritten.
+        start_B, count_B: as for `gather`.
+        recent_B: how many of the last actions have another age than LAST_AGE.
+    """
+    own = np.repeat(np.arange(len(recent_B)), recent_B)
+    before = count_B - recent_B - (np.cumsum(recent_B) - recent_B)
+    position = np.arange(len(own)) + before[own]
+    steps = (at_B[own] - times_A[start_B[own] + position]) // discretize.age.fine
+    out_BN[own, position] = _AGES.take(steps, mode="clip")
 
 
 def window_times(
-    times_A: np.ndarray, low_B: np.ndarray, end_B: np.ndarray, length: int
+    times_A: np.ndarray, start_B: np.ndarray, count_B: np.ndarray, length: int
 ) -> np.ndarray:
     """Epoch ms of the actions in each window, [B, length]; 0 at padding."""
-    index, real = _positions(low_B, end_B, length)
-    if not len(times_A):
-        return np.zeros(index.shape, np.int64)
-    return np.where(real, times_A[index], 0)
+    return gather(times_A[:, None], start_B, count_B, length)[:, :, 0]
 
 
-def view_window(
-    view: View,
-    ids_AF: np.ndarray,
-    times_A: np.ndarray,
-    at_B: np.ndarray,
-    low_B: np.ndarray,
-    end_B: np.ndarray,
-    length: int,
-) -> np.ndarray:
-    """A view's model input [B, N, F]: the window, with the age of each action if it has one."""
-    window = gather(ids_AF, low_B, end_B, length)
-    if any(f.name == "age" for f in view.features):
-        window[:, :, view.column("age")] = ages(times_A, at_B, low_B, end_B, length)
-    return window
-
-
-def _positions(low_B: np.ndarray, end_B: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Index [B, length] into the tracks, and which positions are real; the others index 0."""
-    start = np.maximum(np.asarray(low_B, np.int64), np.asarray(end_B, np.int64) - length)
-    index = start[:, None] + np.arange(length)
-    real = index < np.asarray(end_B)[:, None]
-    return np.where(real, index, 0), real
+def age_column(view: View) -> int | None:
+    """Which feature of a view is the age of its actions; None where it has none."""
+    names = [f.name for f in view.features]
+    return names.index("age") if "age" in names else None

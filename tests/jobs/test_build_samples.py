@@ -20,8 +20,8 @@ from intent.features.span import Span
 from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task
 from intent.samples.cells import decode_cell
-from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.orphans import MARKER, clean, writing_to
+from intent.samples.reader import TrackFeed, open_samples
 from intent.samples.runs import ONE_PLACE, runs
 from jobs.build_samples import build_samples
 from tests.support.disk import small_disk

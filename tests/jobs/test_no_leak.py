@@ -48,7 +48,7 @@ def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_pa
 
 
 def test_held_out_days_are_never_trained_on(samples):
-    from intent.samples.feed import open_samples
+    from intent.samples.reader import open_samples
     from intent.training.comm import Solo
 
     manifest = open_samples(samples)

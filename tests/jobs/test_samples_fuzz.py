@@ -15,7 +15,7 @@ import pytest
 from intent.config import SamplesConfig
 from intent.features.tables import TABLES
 from intent.samples import manifest as manifests
-from intent.samples.feed import TrackFeed
+from intent.samples.reader import TrackFeed
 from jobs.build_samples import build_samples
 from tests.support.raw_logs import START, random_logs, write_logs
 

@@ -12,8 +12,8 @@ import pytest
 from intent import storage
 from intent.config import SamplesConfig
 from intent.errors import IntentError
-from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.orphans import clean
+from intent.samples.reader import TrackFeed, open_samples
 from jobs.build_samples import build_samples
 from tests.support.raw_logs import random_logs, write_logs
 from tests.support.s3 import s3, s3_server  # noqa: F401  fixtures

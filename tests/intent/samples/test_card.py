@@ -17,7 +17,7 @@ from intent.samples.card_page import write_card
 from intent.samples.card_words import duration, headline, stands_out
 from intent.samples.convert import convert
 from intent.samples.describe import accounts, bars
-from intent.samples.feed import TrackFeed
+from intent.samples.reader import TrackFeed
 from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from intent.features.history import TIME_BITS, TIME_MASK
-from intent.samples.feed import TrackFeed
 from intent.samples.moments import groups_at, life_of, seen_by
+from intent.samples.reader import TrackFeed
 from intent.schema import DAY_MS, PAPER
 from tests.support.build import DICTIONARIES, build_samples
 from tests.support.raw_logs import START, random_logs

@@ -14,9 +14,9 @@ from intent.errors import IntentError, UsageError
 from intent.samples import lease
 from intent.samples import manifest as manifests
 from intent.samples.convert import convert
-from intent.samples.feed import TrackFeed, open_samples
 from intent.samples.layout import arrow_schema, unischema
 from intent.samples.orphans import MARKER, clean, writing_to
+from intent.samples.reader import TrackFeed, open_samples
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
 from intent.samples.store import write_petastorm_metadata

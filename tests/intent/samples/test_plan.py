@@ -9,37 +9,59 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intent.samples.feed import TrackFeed, ahead
-from intent.samples.plan import LANES, EpochPlan, Residents, reads
-from tests.support.build import build_samples
-from tests.support.raw_logs import random_logs
+from intent.samples.plan import LANES, EpochPlan
 
 plans = st.builds(
     EpochPlan,
-    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=10).map(tuple),
+    sizes=st.lists(st.integers(0, 60), min_size=1, max_size=14).map(tuple).filter(any),
     seed=st.integers(0, 5),
     epoch=st.integers(0, 3),
     batch=st.integers(1, 40),
-    pool=st.integers(1, 200),
+    pool=st.integers(1, 400),
     shuffle=st.booleans(),
+    limit=st.none() | st.integers(1, 200),
+    buckets=st.booleans(),
 )
+
+
+def lengths(unit: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Some bucket of each group, of 4."""
+    return np.clip(unit % 3 + (unit * 7919 + position * 104729) // 11 % 2, 0, 3)
+
+
+def steps_of(plan: EpochPlan, rank: int, world: int, start: int = 0) -> list[list]:
+    """[(unit, position)] of a rank at each step from `start` on."""
+    found = []
+    for window in range(start // plan.window, -(-plan.steps // plan.window)):
+        unit, position = plan.take(window, rank, world, lengths)
+        for step in range(len(unit)):
+            if window * plan.window + step >= start:
+                real = position[step] >= 0
+                assert (np.flatnonzero(real) == np.arange(real.sum())).all()  # fillers are last
+                at = (unit[step][real].tolist(), position[step][real].tolist())
+                found.append(list(zip(*at, strict=True)))
+    return found
 
 
 def stream(plan: EpochPlan, world: int, start: int = 0) -> list:
     """Ids of an epoch in global order, put together from all ranks."""
-    parts = [plan.take(s, r, world) for s in range(start, plan.steps) for r in range(world)]
-    return [(int(u), int(i)) for unit, index in parts for u, i in zip(unit, index, strict=True)]
+    ranks = [steps_of(plan, rank, world, start) for rank in range(world)]
+    assert {len(rank) for rank in ranks} == {plan.steps - start}  # equal steps
+    return [group for step in zip(*ranks, strict=True) for part in step for group in part]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(plans, st.integers(1, 8))
 def test_union_of_ranks_is_every_group_once_in_one_order(plan, world):
     ids = stream(plan, world)
-    assert sorted(ids) == [(u, i) for u, n in enumerate(plan.sizes) for i in range(n)]
+    everything = [(u, i) for u, n in enumerate(plan.sizes) for i in range(n)]
+    assert len(set(ids)) == len(ids) == plan.groups and set(ids) <= set(everything)
+    if plan.limit is None:
+        assert sorted(ids) == everything
     assert ids == stream(plan, 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(plans, st.integers(1, 8), st.data())
 def test_resume_at_any_step_with_other_ranks_continues_the_stream(plan, world, data):
     step = data.draw(st.integers(0, plan.steps))
@@ -47,22 +69,39 @@ def test_resume_at_any_step_with_other_ranks_continues_the_stream(plan, world, d
     assert rest == stream(plan, 1)[min(step * plan.batch, plan.groups) :]
 
 
-@settings(max_examples=40, deadline=None)
-@given(plans, st.integers(1, 8))
-def test_a_rank_knows_which_row_groups_it_needs(plan, world):
+@settings(max_examples=60, deadline=None)
+@given(plans, st.integers(1, 8), st.data())
+def test_a_rank_has_in_memory_what_it_needs(plan, world, data):
+    start = data.draw(st.integers(0, max(plan.steps - 1, 0)))
     for rank in range(world):
-        pools, residents = plan.pools(rank, world), Residents()
-        for step in range(plan.steps):
-            while pools and pools[0].first <= step:
-                residents.enter(pools.pop(0))
-            assert set(plan.take(step, rank, world)[0].tolist()) <= residents.units
+        stays = plan.stays(rank, world, start)
+        assert [s.first for s in stays] == sorted(s.first for s in stays)
+        windows = range(start // plan.window, -(-plan.steps // plan.window))
+        for window in windows:
+            step = window * plan.window
+            here = {s.unit for s in stays if s.first <= step <= s.last}
+
+            def known(unit: np.ndarray, position: np.ndarray, here: set = here) -> np.ndarray:
+                assert here >= {*unit.tolist()}  # their lengths are asked for, too
+                return lengths(unit, position)
+
+            assert here >= {*plan.take(window, rank, world, known)[0].ravel().tolist()} - {-1}
+        for unit in range(len(plan.sizes)):  # never twice at a time
+            mine = sorted((s.first, s.last) for s in stays if s.unit == unit)
+            assert all(a[1] < b[0] for a, b in zip(mine, mine[1:], strict=False))
 
 
-def test_row_groups_are_read_about_once():
-    plan = EpochPlan((64,) * 64, seed=0, epoch=0, batch=64, pool=1024)
-    assert len(reads(plan.pools(0, 1))) <= 64 + LANES
-    per_rank = [len(reads(plan.pools(r, 4))) for r in range(4)]
-    assert max(per_rank) <= 16 + LANES  # a rank reads its share, not everything
+def test_row_groups_are_read_about_once_and_few_are_in_memory():
+    plan = EpochPlan((64,) * 512, seed=0, epoch=0, batch=64, pool=2048)
+    stays = plan.stays(0, 1)
+    assert len(stays) <= 512 + 2 * plan.lanes  # once more around the end of a lane, and at its ends
+    held = [sum(s.first <= x <= s.last for s in stays) for x in range(plan.steps)]
+    assert max(held) * 64 <= 2 * plan.pool
+    per_rank = [len(plan.stays(r, 4)) for r in range(4)]
+    assert max(per_rank) <= 512 / 4 + 2 * plan.lanes / 4 + 1  # its share, not everything
+    larger = replace(plan, pool=8192, batch=256)
+    assert larger.lanes == 64  # so 64 ranks read their own each
+    assert max(len(larger.stays(r, 64)) for r in range(64)) <= 512 / 64 + 4
 
 
 def test_epochs_and_seeds_differ_and_a_limit_is_kept():
@@ -71,104 +110,55 @@ def test_epochs_and_seeds_differ_and_a_limit_is_kept():
     assert stream(plan, 1) != stream(replace(plan, epoch=1), 1)
     assert stream(plan, 1) != stream(replace(plan, seed=2), 1)
     assert len(set(stream(replace(plan, limit=70), 2))) == 70
+    assert stream(replace(plan, shuffle=False), 3)[:2] != [(0, 0), (0, 1)]  # lanes, even so
+    natural = EpochPlan((50, 50), seed=1, epoch=0, batch=1, shuffle=False)
+    assert stream(natural, 1) == [(u, i) for u in range(2) for i in range(50)]
 
 
-def test_the_union_test_notices_ranks_that_shuffle_for_themselves():
-    """Negative control: with a seed per rank, groups are lost and repeated."""
+def test_one_row_group_is_shared_by_eight_ranks():
+    plan = EpochPlan((1000,), seed=1, epoch=0, batch=16)
+    assert plan.lanes >= LANES and sorted(stream(plan, 8)) == [(0, i) for i in range(1000)]
+
+
+def test_batches_of_a_plan_with_buckets_are_of_one_bucket_mostly():
+    def mixed(plan: EpochPlan) -> float:
+        kinds = [
+            len({int(lengths(np.array(u), np.array(i))) for u, i in step})
+            for step in steps_of(plan, 0, 1)
+        ]
+        return float(np.mean(kinds))
+
+    plan = EpochPlan((512,) * 16, seed=0, epoch=0, batch=32, pool=2048, buckets=True)
+    assert mixed(plan) < 1.2
+    assert mixed(replace(plan, buckets=False)) > 3.5  # of 4
+    kinds = [lengths(*np.array(step[:1]).T)[0] for step in steps_of(plan, 0, 1)[: plan.window]]
+    assert sorted(kinds) != kinds  # not all short ones first
+
+
+def wrong_seeds(plan: EpochPlan) -> list:
+    """Each rank shuffles for itself."""
+    ranks = [steps_of(replace(plan, seed=r), r, 2) for r in range(2)]
+    return [group for step in zip(*ranks, strict=True) for part in step for group in part]
+
+
+def wrong_shards(plan: EpochPlan) -> list:
+    """Ranks read every other row group, and the shorter one ends the epoch."""
+    ranks = []
+    for r in range(2):
+        sizes = tuple(n if u % 2 == r else 0 for u, n in enumerate(plan.sizes))
+        ranks.append(steps_of(replace(plan, sizes=sizes, batch=plan.batch // 2), 0, 1))
+    return [group for step in zip(*ranks, strict=False) for part in step for group in part]
+
+
+def wrong_resume(plan: EpochPlan) -> list:
+    """The rest of the epoch is drawn anew."""
+    half = plan.steps // 2
+    return stream(plan, 2)[: half * plan.batch] + stream(replace(plan, seed=9), 2, start=half)
+
+
+@pytest.mark.parametrize("wrong", [wrong_seeds, wrong_shards, wrong_resume])
+def test_the_tests_above_notice_other_ways_to_share_an_epoch(wrong):
     plan = EpochPlan((50, 40, 30, 20, 10), seed=1, epoch=0, batch=16)
-    wrong = [replace(plan, seed=r).take(s, r, 2) for s in range(plan.steps) for r in range(2)]
-    ids = [(int(u), int(i)) for unit, index in wrong for u, i in zip(unit, index, strict=True)]
-    assert len(set(ids)) < len(ids)
-
-
-def test_shuffle_spreads_the_neighbours():
-    plan = EpochPlan((64,) * 64, seed=0, epoch=0, batch=64)
-    units = np.array([u for u, _ in stream(plan, 1)]).reshape(-1, 64)
-    mean_units = np.mean([len(set(b)) for b in units])
-    assert mean_units > 35  # of one global batch; a perfect shuffle would see 40.6
-
-
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory):
-    root = tmp_path_factory.mktemp("samples")
-    return root, build_samples(root, random_logs(users=6), row_group=24)
-
-
-def ids_of(feed: TrackFeed, epoch: int, start: int = 0) -> list:
-    """[(user, t0)] of each step's real rows."""
-    return [
-        [(u, int(t)) for u, t, w in zip(b.users, b.times, b.weights, strict=True) if w]
-        for b in feed.batches(epoch, start)
-    ]
-
-
-@pytest.mark.parametrize("world", [2, 3])
-def test_id_stream_from_files_is_the_same_for_1_2_and_3_ranks(samples, world):
-    root, manifest = samples
-    feed = TrackFeed(root, manifest, manifest.schema, batch=32, seed=5, pool=64)
-    alone = ids_of(feed, 1)
-    ranks = [ids_of(replace(feed, rank=r, world=world), 1) for r in range(world)]
-    assert {len(r) for r in ranks} == {feed.steps(1)}
-    together = [sum(parts, []) for parts in zip(*ranks, strict=True)]
-    assert together == alone
-    assert len({g for step in alone for g in step}) == manifest.groups
-    other_seed = ids_of(replace(feed, seed=6), 1)
-    assert other_seed != alone  # negative control
-
-
-def test_resume_from_files_continues_the_stream_with_other_ranks(samples):
-    root, manifest = samples
-    feed = TrackFeed(root, manifest, manifest.schema, batch=32, seed=5, pool=64)
-    alone = ids_of(feed, 0)
-    ranks = [ids_of(replace(feed, rank=r, world=3), 0, start=4) for r in range(3)]
-    assert [sum(parts, []) for parts in zip(*ranks, strict=True)] == alone[4:]
-
-
-def test_batches_have_one_shape_and_short_ones_are_filled_with_weight_0(samples):
-    root, manifest = samples
-    feed = TrackFeed(root, manifest, manifest.schema, batch=100, world=3, rank=2)
-    batches = list(feed.batches(0))
-    assert {b.inputs["swipe"].shape[0] for b in batches} == {34}
-    assert {b.inputs["swipe"].dtype.str for b in batches} == {"|u1"}
-    assert {b.inputs["browse"].dtype.str for b in batches} == {"<u2"}
-    assert sum(b.total for b in batches) == manifest.groups
-    # a last batch too short for this rank still has its shape, also right after a resume
-    tiny = replace(feed, limit=101)
-    for start in (0, 1):
-        last = list(tiny.batches(0, start))[-1]
-        assert last.step == 1 and last.weights.sum() == 0 and last.total == 1
-        assert last.inputs["history"].shape == (34, 18) and not last.inputs["swipe"].any()
-    assert sum(b.total for b in replace(feed, batch=2, limit=4).batches(0)) == 4  # more ranks
-
-
-def test_labels_by_lot_keep_the_rate_and_nothing_else(samples):
-    root, manifest = samples
-    feed = TrackFeed(root, manifest, manifest.schema, batch=64)
-
-    def labels(feed: TrackFeed) -> np.ndarray:
-        return np.concatenate([b.labels[b.weights > 0] for b in feed.batches(0)])
-
-    real, lot = labels(feed), labels(replace(feed, random_labels=True))
-    assert abs(lot.mean(axis=0) - real.mean(axis=0)).max() < 0.08 and (lot != real).any()
-    ranks = [replace(feed, random_labels=True, rank=r, world=2) for r in (0, 1)]
-    assert sum(labels(r).sum() for r in ranks) == lot.sum()  # the same for any number of ranks
-
-
-def test_reading_ahead_passes_errors_on_and_stops_when_left():
-    import threading
-
-    def broken():
-        yield 1
-        raise ValueError("torn")
-
-    with pytest.raises(ValueError, match="torn"):
-        list(ahead(broken(), depth=2))
-
-    def endless():
-        while True:
-            yield 1
-
-    iterator = ahead(endless(), depth=2)
-    assert next(iterator) == 1
-    iterator.close()
-    assert not [t for t in threading.enumerate() if t.name == "feed" and t.is_alive()]
+    ids = wrong(plan)
+    assert sorted(ids) != [(u, i) for u, n in enumerate(plan.sizes) for i in range(n)]
+    assert ids != stream(plan, 1)

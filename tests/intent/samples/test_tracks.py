@@ -7,7 +7,7 @@ import pytest
 
 from intent.features.history import TIME_BITS, key
 from intent.samples import cuts as cutting
-from intent.samples.feed import TrackFeed, open_samples
+from intent.samples.reader import TrackFeed, open_samples
 from intent.schema import DAY_MS, PAPER
 from tests.support.build import NAMES, build_samples
 from tests.support.raw_logs import START, naive_group, random_logs

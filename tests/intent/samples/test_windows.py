@@ -1,23 +1,51 @@
-"""Windows as they are sliced out of tracks."""
+"""Windows and ages, sliced out of tracks, against loops over actions."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from intent.features import discretize
-from intent.samples.windows import ages
-from intent.schema import HOUR_MS
+from intent.samples.windows import LAST_AGE, RECENT_MS, fill_ages, gather, window_times
+
+AT = 1_700_000_000_000
 
 
-def test_the_table_of_ages_is_the_formula_and_padding_has_none():
-    rng = np.random.default_rng(0)
-    step = discretize.age.fine
-    edges = np.arange(1, 15 * HOUR_MS // step) * step
-    ago = np.sort(
-        np.concatenate([[0, 10**12], rng.integers(0, 50_000_000, 3000), edges, edges - 1])
-    )
-    times, at = 2 * 10**12 - ago[::-1], np.array([2 * 10**12])
-    length = len(ago) + 5
-    found = ages(times, at, np.array([0]), np.array([len(ago)]), length)
-    assert (found[0, : len(ago)] == discretize.age(ago[::-1])).all()
-    assert set(found[0, : len(ago)]) == set(range(1, 26)) and not found[0, len(ago) :].any()
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 3), st.data())
+def test_windows_are_the_actions_and_zeros_behind_them(actions, length, width, data):
+    ids = np.random.default_rng(0).integers(1, 999, (actions, width)).astype("<u2")
+    counts = data.draw(st.lists(st.integers(0, min(length, actions)), max_size=6))
+    count = np.array(counts, np.int64)
+    start = np.array([data.draw(st.integers(0, actions - c)) for c in counts], np.int64)
+    found = gather(ids, start, count, length)
+    expected = np.zeros((len(count), length, width), "<u2")
+    for b, (low, n) in enumerate(zip(start, count, strict=True)):
+        expected[b, :n] = ids[low : low + n]
+    assert found.dtype == ids.dtype and np.array_equal(found, expected)
+    times = np.arange(actions, dtype=np.int64) + AT
+    seen = window_times(times, start, count, length)
+    assert [t[t > 0].tolist() for t in seen] == [
+        times[a : a + n].tolist() for a, n in zip(start, count, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_ages_are_those_of_the_step_function(off):
+    steps = np.arange(0, RECENT_MS + 3_600_000, discretize.age.fine)
+    times = np.sort(AT - steps - off)
+    times = times[times <= AT]
+    count = np.array([len(times), 5, 0])
+    start = np.array([0, len(times) - 5, 7])
+    out = np.full((3, len(times)), LAST_AGE, np.uint8)
+    late = int((AT - times < RECENT_MS).sum())
+    recent = np.array([late, min(late, 5), 0])
+    fill_ages(out, times, np.full(3, AT), start, count, recent)
+    expected = discretize.age(AT - times)
+    assert np.array_equal(out[0], expected) and len(set(expected.tolist())) == LAST_AGE
+    assert np.array_equal(out[1, :5], expected[-5:]) and (out[1, 5:] == LAST_AGE).all()
+    one_less = np.full_like(out, LAST_AGE)  # an action that is taken for an old one is noticed
+    fill_ages(one_less, times, np.full(3, AT), start, count, np.maximum(recent - 1, 0))
+    assert not np.array_equal(one_less[0], expected)

@@ -1,0 +1,275 @@
+"""The reader: batches of sample groups for one rank, in the order of the epoch plan.
+
+Petastorm reads the row groups that the plan needs, ahead of time, and decodes them in its threads;
+the pool holds their tracks; batches are sliced out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from intent.errors import IntentError
+from intent.samples import manifest as manifests
+from intent.samples.feed import Batch, ahead
+from intent.samples.manifest import Manifest
+from intent.samples.plan import EpochPlan, Stay
+from intent.samples.pool import Pool
+from intent.samples.rowgroups import read_row_groups
+from intent.samples.shard_files import check_files
+from intent.samples.spread import draw, kept_negatives, spread
+from intent.samples.units import Unit, needed_columns, read_unit
+from intent.schema import Schema
+
+SHORTEST = 16  # actions of the shortest windows that batches of like lengths are cut to
+AHEAD = 4  # batches that are made ahead of time, and row groups that are read ahead
+Share = tuple[Unit, np.ndarray, np.ndarray]  # what `Pool.add` takes
+NOT_OF_THE_ORDER = {"root", "manifest", "schema", "rank", "world", "fusion", "random_labels"}
+
+
+@dataclass(frozen=True)
+class TrackFeed:
+    """Batches from the tracks dataset at `root`.
+
+    Attributes:
+        manifest: the dataset, or some days of it (`Manifest.only`).
+        schema: the sources and tasks that the model takes.
+        batch: global batch size.
+        seed, pool, shuffle, limit: see `EpochPlan`.
+        rank, world: this rank and the number of ranks.
+        fusion: whether batches carry the merged order that early fusion needs.
+        random_labels: control experiment: labels are drawn by lot at each task's base rate.
+        bucket_lengths: batches of groups with windows of like length, cut to the smallest of 16,
+            32, 64 ... actions that holds the longest of the rank's. Every group still comes once,
+            in an order that does not depend on the number of ranks.
+        negative_rate: share of the negatives (groups without any positive label) that an epoch has,
+            others in each epoch; every row group gives its share, to within one.
+        weigh_negatives: those that are left weigh 1 / negative_rate, and all weights are scaled to
+            a mean of 1, so the loss stays that of all groups on average.
+    """
+
+    root: str | Path
+    manifest: Manifest
+    schema: Schema
+    batch: int
+    seed: int = 0
+    pool: int = 65_536
+    shuffle: bool = True
+    limit: int | None = None
+    rank: int = 0
+    world: int = 1
+    fusion: bool = False
+    random_labels: bool = False
+    bucket_lengths: bool = False
+    negative_rate: float = 1.0
+    weigh_negatives: bool = False
+
+    def __post_init__(self) -> None:
+        check_layout(self.root, self.manifest)
+        if not self.manifest.groups:
+            raise IntentError(f"{self.root} has no sample groups for the days asked for")
+        if self.fusion and self.bucket_lengths:
+            raise IntentError(
+                "early fusion counts positions in windows of full length: it goes with "
+                "bucket_lengths=False only"
+            )
+
+    def steps(self, epoch: int) -> int:
+        """Steps of an epoch."""
+        return self.plan(epoch).steps
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of this rank from step `start` on, made ahead by a thread."""
+        return ahead(self._batches(epoch, start), depth=AHEAD)
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """The order of an epoch; the same on every rank."""
+        sizes = self._sizes - self._negatives
+        sizes += kept_negatives(self._negatives, self.negative_rate, self.seed, epoch)
+        if not sizes.any():
+            raise IntentError(
+                f"negative_rate={self.negative_rate:g} leaves no group in epoch {epoch}, and there "
+                "are no positive ones: raise it"
+            )
+        return EpochPlan(
+            tuple(sizes.tolist()), self.seed, epoch, self.batch, self.pool, self.shuffle,
+            self.limit, self.bucket_lengths,
+        )  # fmt: skip
+
+    def state(self, epoch: int, step: int) -> dict[str, Any]:
+        """Where a run stands in which order: a small dict for JSON. `resume` is its inverse."""
+        order = {f.name for f in fields(self)} - NOT_OF_THE_ORDER
+        state = {name: getattr(self, name) for name in sorted(order)}
+        return {"manifest": self.manifest.hash(), "epoch": epoch, "step": step, **state}
+
+    def resume(self, state: dict[str, Any]) -> tuple[int, int]:
+        """(epoch, step) of a state; IntentError where it is of other data or of another order.
+
+        The number of ranks may be another than when it was saved.
+        """
+        ours = self.state(state.get("epoch", 0), state.get("step", 0))
+        for name in sorted({*ours, *state}):
+            if ours.get(name) != state.get(name):
+                raise IntentError(
+                    f"the saved position is of an epoch with {name}={state.get(name)!r}, now it is "
+                    f"{ours.get(name)!r}: the rest of that epoch can only be read with the "
+                    "same data and settings"
+                )
+        return state["epoch"], state["step"]
+
+    @cached_property
+    def _units(self) -> list[tuple[str, int]]:
+        """(shard, row group) of every unit, in the manifest's order."""
+        return [(s.path, g) for s in self.manifest.shards for g in range(len(s.row_groups))]
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """Groups in each unit."""
+        return np.array([n for s in self.manifest.shards for n in s.row_groups], np.int64)
+
+    @cached_property
+    def _negatives(self) -> np.ndarray:
+        """Negatives in each unit."""
+        return np.array([n for s in self.manifest.shards for n in s.negatives], np.int64)
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        plan = self.plan(epoch)
+        stays = plan.stays(self.rank, self.world, start)
+        loaded = self._read(epoch, plan, [s.unit for s in stays])
+        pool = Pool(self.schema, len(plan.sizes), self.fusion)
+        room = sum(plan.sizes[s.unit] for s in stays if s.first == stays[0].first)
+        inside: list[Stay] = []
+
+        def buckets(unit: np.ndarray, position: np.ndarray) -> np.ndarray:
+            return np.searchsorted(self._ladder, pool.longest(pool.index(unit, position)))
+
+        try:
+            for number in range(start // plan.window, -(-plan.steps // plan.window)):
+                first = number * plan.window
+                for stay in [s for s in inside if s.last < first]:
+                    inside.remove(stay)
+                    pool.remove(stay.unit)
+                while stays and stays[0].first <= first:
+                    inside.append(stays.pop(0))
+                    pool.add(inside[-1].unit, *next(loaded), room)
+                index = pool.index(*plan.take(number, self.rank, self.world, buckets))
+                for step in range(max(start, first), first + len(index)):
+                    yield self._assemble(pool, plan, step, index[step - first])
+        finally:
+            loaded.close()
+
+    def _read(self, epoch: int, plan: EpochPlan, numbers: list[int]) -> Iterator[Share]:
+        """What the pool takes in, for each of the units `numbers`."""
+        stored, sessions = self.manifest.schema, self.manifest.settings.get("session_gap_minutes")
+        # Times are wanted where sessions end windows and where views are merged by time.
+        times = None if self.fusion or sessions else ()
+        whole = replace(self.schema, tasks=stored.tasks)  # who is a negative, all tasks tell
+        columns = [stored.tasks.index(task) for task in self.schema.tasks]
+
+        def decode(table: pa.Table, place: int) -> Share:
+            number = numbers[place]
+            unit = read_unit(table, stored, whole, times)
+            negative = ~unit.labels.any(axis=1)
+            if unit.groups != self._sizes[number] or negative.sum() != self._negatives[number]:
+                raise IntentError(
+                    f"it has {unit.groups} groups, {negative.sum()} of them negative; the manifest "
+                    f"says {self._sizes[number]} and {self._negatives[number]}: the shard was "
+                    "replaced; build the samples again"
+                )
+            key = (self.seed, epoch, number)
+            order = draw(negative, plan.sizes[number], *key)
+            if self.shuffle:
+                order = order[spread(unit.rows[order], *key)]
+            labels = unit.labels[:, columns]
+            if self.random_labels:
+                labels = self._lot(number, labels.shape)
+            return replace(unit, schema=self.schema, labels=labels), order, self._weigh(negative)
+
+        largest = int(self._sizes.max())
+        return read_row_groups(
+            str(self.root),
+            [self._units[number] for number in numbers],
+            needed_columns(self.schema),
+            prefetch=min(max(self.pool // self.world // (2 * largest), 1), AHEAD),
+            sizes={s.path: s.size for s in self.manifest.shards},
+            convert=decode,
+        )
+
+    def _lot(self, number: int, shape: tuple[int, int]) -> np.ndarray:
+        """Labels that say nothing.
+
+        Dealing out the true labels anew would keep how many there are: a batch or a shard with more
+        buyers than others keeps them, and a few hundred steps learn from that.
+        """
+        kept = self._sizes.sum() - (1 - self.negative_rate) * self._negatives.sum()
+        rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
+        rates = np.array(rates) * self._sizes.sum() / kept
+        lot = np.random.default_rng([self.seed, number]).random(shape)
+        return (lot < rates).astype(np.uint8)
+
+    def _weigh(self, negative: np.ndarray) -> np.ndarray:
+        """Weights in the loss, of which groups are negative."""
+        weights = np.ones(len(negative), np.float32)
+        if self.weigh_negatives and self.negative_rate < 1:
+            weights[negative] = 1 / self.negative_rate
+            share = self._negatives.sum() / self._sizes.sum()
+            weights *= 1 - share + share * self.negative_rate
+        return weights
+
+    def _assemble(self, pool: Pool, plan: EpochPlan, step: int, index: np.ndarray) -> Batch:
+        """A batch of the groups `index` of the pool; -1 stands for none."""
+        index, rows = index[index >= 0], -(-self.batch // self.world)
+        length = self.schema.length
+        if self.bucket_lengths:
+            longest = pool.longest(index).max(initial=0)
+            length = int(self._ladder[np.searchsorted(self._ladder, longest)])
+        inputs, facts = pool.inputs(index, length), pool.facts(index)
+        return Batch(
+            epoch=plan.epoch,
+            step=step,
+            inputs={name: _filled(values, rows) for name, values in inputs.items()},
+            labels=_filled(facts["labels"], rows),
+            weights=_filled(facts["weights"], rows),
+            total=plan.step_groups(step),
+            users=_filled(facts["users"], rows, ""),
+            times=_filled(facts["at"], rows),
+        )
+
+    @cached_property
+    def _ladder(self) -> np.ndarray:
+        """Window lengths that batches of like lengths are cut to."""
+        length = self.schema.length
+        powers = [SHORTEST << k for k in range(length.bit_length()) if SHORTEST << k < length]
+        return np.array([*powers, length])
+
+
+def _filled(values: np.ndarray, rows: int, filler: object = 0) -> np.ndarray:
+    """`values` [n, ...] with rows of filler behind them: groups that never did anything."""
+    if len(values) == rows:
+        return values
+    out = np.full((rows, *values.shape[1:]), filler, values.dtype)
+    out[: len(values)] = values
+    return out
+
+
+def check_layout(root: str | Path, manifest: Manifest) -> None:
+    """IntentError unless the dataset holds tracks, which batches are sliced from."""
+    if manifest.layout != "tracks":
+        raise IntentError(
+            f"{root} has the layout {manifest.layout!r}, which is for other readers; build samples "
+            "in the layout tracks: intent samples --logs LOGS --out SAMPLES"
+        )
+
+
+def open_samples(root: str | Path, content: bool = True) -> Manifest:
+    """The manifest of the tracks dataset at `root`, its files checked."""
+    manifest = manifests.load(root)
+    check_layout(root, manifest)
+    check_files(root, manifest, content)
+    return manifest
