@@ -24,7 +24,7 @@ def imports() -> None:
 
 def feed(root: Path | str, **options):
     """Our feed over the dataset at `root`."""
-    from intent.samples.feed import TrackFeed
+    from intent.samples.reader import TrackFeed
 
     imports()
     manifest = manifests.load(root)

@@ -11,7 +11,7 @@ def first_batch(root: str, content: bool, cores: int, begun: float) -> dict[str,
     `begun` is the time at which the process was asked for.
     """
     from benchmarks.feed.readers import BATCH, imports
-    from intent.samples.feed import TrackFeed, open_samples
+    from intent.samples.reader import TrackFeed, open_samples
 
     imports()
     imported = time.time()

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.feed import child, data
-from intent.samples.feed import open_samples
+from intent.samples.reader import open_samples
 from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
 

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pytest
 
 from intent.samples import layout, rowgroups
-from intent.samples.feed import TrackFeed
 from intent.samples.petastorm_compat import install
 from intent.samples.plan import LANES
+from intent.samples.reader import TrackFeed
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.store import write_petastorm_metadata
 from tests.support.build import build_samples

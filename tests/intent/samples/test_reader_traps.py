@@ -20,8 +20,8 @@ import pytest
 
 from intent.errors import IntentError
 from intent.samples import rowgroups
-from intent.samples.feed import TrackFeed
 from intent.samples.petastorm_compat import install
+from intent.samples.reader import TrackFeed
 from intent.samples.rowgroups import read_row_groups
 from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
