@@ -142,10 +142,11 @@ def unpack_cells(
     if ((fixed > 0) & (width != fixed)).any() or (payload != lengths * size).any():
         raise IntentError(_DAMAGED)
     same = (width == width[:, :1]).all(axis=1).tolist()
+    sizes = payload.sum(axis=1).tolist()
     found = []
     stripped = pc.binary_slice(column, _SIZE, _MOST)  # without an end it overflows
     for k, (dtype, tail, narrow) in enumerate(kinds):
-        data = _data(stripped.chunk(k))
+        data = _data(stripped.chunk(k), sizes[k])
         if not same[k]:
             values = _widen(data, payload[k], width[k])
         else:
@@ -156,7 +157,8 @@ def unpack_cells(
 
 def _widths(heads: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
     """Bytes of a value in each cell, by the beginnings of their headers; [K, R]."""
-    words = np.concatenate([_data(c) for c in heads.chunks]).view(_HEAD_WORDS.dtype).reshape(-1, 3)
+    heads = _data(heads.combine_chunks(), prod(shape) * len(_HEAD))
+    words = heads.view(_HEAD_WORDS.dtype).reshape(-1, 3)
     width = (words[:, 2] >> np.uint64(56)).astype(np.int64) - ord("0")
     good = ((words ^ _HEAD_WORDS) & _HEAD_MASK) == 0
     if not good.all() or width.min() < 1 or width.max() > 8:
@@ -164,12 +166,9 @@ def _widths(heads: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
     return width.reshape(shape)
 
 
-def _data(cells: pa.Array) -> np.ndarray:
-    """The bytes of all cells, one behind the other; uint8."""
-    bounds = np.frombuffer(cells.buffers()[1], np.int32)[cells.offset :][: len(cells) + 1]
-    if bounds[0] == bounds[-1]:
-        return np.zeros(0, np.uint8)
-    return np.frombuffer(cells.buffers()[2], np.uint8)[bounds[0] : bounds[-1]]
+def _data(cells: pa.Array, size: int) -> np.ndarray:
+    """The bytes of all cells of an array that was just made: uint8 [size]."""
+    return np.frombuffer(cells.buffers()[2], np.uint8, size) if size else np.zeros(0, np.uint8)
 
 
 def _widen(data: np.ndarray, payload: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ OF_TAPS = ("tap_x", "tap_y")
 OF_SWIPES = ("start_x", "start_y", "move_x", "end_y", "duration", "rest")
 _PLAIN = ("page", "action", "time_gap")
 SWIPE_COLUMNS = (*_PLAIN, *OF_TAPS, *OF_SWIPES, "odd_step", "odd")
+_BLOCK = 32_768
 _FIRST_OF_SWIPES = _FEATURES["start_x"]  # this feature and all after it
 
 _SEGMENTS = {"x": 17, "y": 25}  # of a screen, see `discretize`
@@ -142,29 +143,51 @@ def unfold(
         tap, swipe: `kinds` of the actions.
         odd: indices [k] of the odd actions.
     """
-    action, rest = columns["action"], columns["rest"]
-    ids = np.zeros((len(action), len(_FEATURES)), np.uint8)
-    ids[:, _FEATURES["page"]], ids[:, _FEATURES["action"]] = columns["page"], action
-    ids[:, _FEATURES["time_gap"]] = columns["time_gap"] + gap_A
-    for name in OF_TAPS:
-        ids[:, _FEATURES[name]][tap] = columns[name]
-    start_x, start_y, end_y = columns["start_x"], columns["start_y"], columns["end_y"]
-    ids[:, _FIRST_OF_SWIPES][swipe] = start_x
-    s = {"start_y": start_y, "end_y": end_y, "duration": columns["duration"]}
-    s["end_x"] = start_x + columns["move_x"]
-    s["length_x"] = _deviate(columns["move_x"], rest & 3, "x")
-    s["length_y"] = _deviate(end_y - start_y, rest >> 2 & 3, "y")
+    ids = np.empty((len(columns["action"]), len(_FEATURES)), np.uint8)
+    lows = np.arange(0, len(ids) + _BLOCK, _BLOCK)
+    taps, swipes = np.searchsorted(tap, lows).tolist(), np.searchsorted(swipe, lows).tolist()
+    for i, low in enumerate(lows[:-1].tolist()):
+        each = slice(low, low + _BLOCK)
+        of_taps, of_swipes = slice(*taps[i : i + 2]), slice(*swipes[i : i + 2])
+        part = {name: columns[name][each] for name in _PLAIN}
+        part |= {name: columns[name][of_taps] for name in OF_TAPS}
+        part |= {name: columns[name][of_swipes] for name in OF_SWIPES}
+        _unfold_block(ids[each], part, gap_A[each], tap[of_taps] - low, swipe[of_swipes] - low)
+    ids[odd] = columns["odd"]
+    return ids
+
+
+def _unfold_block(
+    ids: np.ndarray, c: dict[str, np.ndarray], gap: np.ndarray, tap: np.ndarray, swipe: np.ndarray
+) -> None:
+    """Fill `ids` [a, F] of some actions, so few that all of this stays in the cache."""
+    rest = c["rest"]
+    s = {"start_y": c["start_y"], "end_y": c["end_y"], "duration": c["duration"]}
+    s["end_x"] = c["start_x"] + c["move_x"]
+    s["length_x"] = _deviate(c["move_x"], rest & 3, "x")
+    s["length_y"] = _deviate(c["end_y"] - c["start_y"], rest >> 2 & 3, "y")
     right_left, up_down = _directions(s["length_x"], s["length_y"])
     s["right_left"] = right_left * (rest & 16 == 0)
     s["up_down"] = up_down * (rest & 32 == 0)
-    # The other eight features of a swipe are moved as one word: eight times fewer steps.
-    eight = np.empty((len(swipe), 8), np.uint8)
-    for name, values in s.items():
-        eight[:, _FEATURES[name] - _FIRST_OF_SWIPES - 1] = values
-    words = np.zeros(len(action), np.uint64)
-    words[swipe] = eight.view(np.uint64)[:, 0]
-    if len(ids):
-        offset = _FIRST_OF_SWIPES + 1
-        np.ndarray(len(ids), np.uint64, ids, offset, ids.strides[:1])[:] = words
-    ids[odd] = columns["odd"]
-    return ids
+    # Two words of eight features, which overlap: what all actions have and `start_x`; and the rest.
+    first, last = np.zeros((len(ids), 4), "<u2"), np.empty((len(swipe), 4), "<u2")
+    first[:, 0] = _pairs(c["page"], c["action"])
+    byte = first.view(np.uint8)
+    byte[:, _FEATURES["time_gap"]] = c["time_gap"] + gap
+    for name, at in (*((n, tap) for n in OF_TAPS), ("start_x", swipe)):
+        byte[:, _FEATURES[name]][at] = c[name]
+    names = list(_FEATURES)[-8:]
+    for i in range(4):
+        last[:, i] = _pairs(s[names[2 * i]], s[names[2 * i + 1]])
+    words = np.zeros(len(ids), np.uint64)
+    words[swipe] = last.view(np.uint64)[:, 0]
+    for column, word in ((0, first.view(np.uint64)[:, 0]), (len(_FEATURES) - 8, words)):
+        np.ndarray(len(ids), np.uint64, ids, column, ids.strides[:1])[:] = word
+
+
+def _pairs(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Two bytes as a uint16 that has `low` first in memory."""
+    pairs = high.astype("<u2")
+    pairs <<= 8
+    pairs |= low
+    return pairs

@@ -61,7 +61,7 @@ def fold(
         mine = moment[low : low + len(times[name])]
         step = np.diff(mine, prepend=0)
         filled = np.flatnonzero(lengths[name])
-        begin = _first(lengths[name])[filled]
+        begin = first_of(lengths[name])[filled]
         step[begin] = mine[begin] - first[filled]
         steps[name], at[name] = step, mine
         low += len(mine)
@@ -85,7 +85,7 @@ class Clock:
     @staticmethod
     def of(start: np.ndarray, gaps: np.ndarray, moments: np.ndarray) -> Clock:
         """See `Timeline`; `gaps` is int64."""
-        first = _first(moments)
+        first = first_of(moments)
         return Clock(gaps, first, start - passed(gaps, first))
 
     def times(self, at: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ class Series:
             ValueError: a value stands after its row's last moment.
         """
         filled = np.flatnonzero(lengths)
-        begin = _first(lengths)[filled]
+        begin = first_of(lengths)[filled]
         new = steps != 1
         new[begin] = True
         low = np.flatnonzero(new)
@@ -178,6 +178,6 @@ def passed(gaps: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.cumsum(parts)
 
 
-def _first(lengths: np.ndarray) -> np.ndarray:
+def first_of(lengths: np.ndarray) -> np.ndarray:
     """Where each row begins in a series."""
     return np.cumsum(lengths) - lengths
