@@ -105,6 +105,7 @@ def write_shard(root: str, day: str, units: Iterator[Unit], schema: Schema) -> S
             compression_level={times_column(v): TIMES_LEVEL for v in schema.views},
             use_dictionary=False,
             write_statistics=scalars,  # the least and the greatest cell would go into the footer
+            write_page_checksum=True,
         ) as writer:
             for unit in units:
                 positives += unit.labels.sum(axis=0, dtype=np.int64)

@@ -60,6 +60,7 @@ class ShardWriter:
             compression_level={n: LEVELS.get(n, LEVEL) for n in arrow_schema(schema).names},
             use_dictionary=False,
             write_statistics=False,
+            write_page_checksum=True,  # a flipped bit is an error to whoever reads it
         )
         self.pending: list[Rows] = []
         self.pending_groups = self.pending_bytes = 0
