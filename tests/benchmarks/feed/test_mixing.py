@@ -5,27 +5,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from benchmarks.feed.mixing import (
-    distance_entropy,
-    distinct_per_batch,
-    expected_distinct,
-    expected_entropy,
-    quality,
-    stirred,
-)
+from benchmarks.feed.mixing import distinct, quality, stirred
 
 USERS, GROUPS, BATCH = 400, 30, 256
 
 
-def test_the_expected_users_of_a_batch_are_the_mean_over_all_orders():
+def test_different_keys_of_a_batch_are_1_on_the_mean_over_all_orders():
     keys = np.array([0, 0, 0, 1, 1, 2])
-    every = [distinct_per_batch(keys[list(p)], 3) for p in permutations(range(6))]
-    assert expected_distinct(keys, 3) == pytest.approx(np.mean(every))
-
-
-def test_the_expected_entropy_is_that_of_many_draws():
-    found = distance_entropy(np.random.default_rng(0).permutation(300_000))
-    assert found == pytest.approx(expected_entropy(300_000), rel=1e-3)
+    assert np.mean([distinct(keys[list(p)], 3) for p in permutations(range(6))]) == pytest.approx(1)
+    assert distinct(keys, 3) < 1
 
 
 def disk():
@@ -35,13 +23,11 @@ def disk():
 
 def test_a_perfect_shuffle_has_1():
     order = np.random.default_rng(1).permutation(USERS * GROUPS)
-    assert list(quality(*(a[order] for a in disk()), BATCH).values()) == pytest.approx(
-        [1, 1, 1], abs=0.01
-    )
+    found = quality(*(a[order] for a in disk()), BATCH)
+    assert list(found.values()) == pytest.approx([1, 1, 1], abs=0.01)
 
 
 def test_the_order_on_disk_and_a_small_pool_are_far_from_it():
-    assert max(quality(*disk(), BATCH).values()) < 0.5
     rng = np.random.default_rng(2)
     pools = np.concatenate(
         [rng.permutation(part) for part in np.split(np.arange(USERS * GROUPS), 24)]
