@@ -160,8 +160,9 @@ def _widths(heads: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
     heads = _data(heads.combine_chunks(), prod(shape) * len(_HEAD))
     words = heads.view(_HEAD_WORDS.dtype).reshape(-1, 3)
     width = (words[:, 2] >> np.uint64(56)).astype(np.int64) - ord("0")
-    good = ((words ^ _HEAD_WORDS) & _HEAD_MASK) == 0
-    if not good.all() or width.min() < 1 or width.max() > 8:
+    known = zip(words.T, _HEAD_WORDS, _HEAD_MASK, strict=True)
+    wrong = any(((found ^ word) & mask).any() for found, word, mask in known)
+    if wrong or width.min() < 1 or width.max() > 8 or (width & (width - 1)).any():
         raise IntentError(_DAMAGED)
     return width.reshape(shape)
 

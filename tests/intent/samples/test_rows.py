@@ -17,6 +17,7 @@ from intent.samples.layout import arrow_schema, columns, needed_columns, unische
 from intent.samples.manifest import Shard
 from intent.samples.rows import content, decode_rows, encode_rows
 from intent.samples.store import ShardWriter, write_chunks, write_petastorm_metadata, write_shards
+from intent.samples.timeline import Series, passed
 from intent.schema import DAY_MS, PAPER, SWIPE
 
 DAY = 20_000 * DAY_MS
@@ -169,6 +170,62 @@ def test_cells_are_npy_and_counts_take_the_narrowest_type():
             == np.concatenate([np.load(io.BytesIO(c.as_py())) for c in part]).tolist()
         )
         assert n.sum() == len(found)
+
+
+def test_a_cell_that_is_not_ours_is_noticed_in_any_column():
+    one = pack_cells(np.arange(6, dtype=np.uint8), np.array([4, 2]))
+    two = pack_cells(np.arange(6) * 100, np.array([1, 5]), narrow=True)
+    kinds = [(np.dtype("u1"), (2,), False), (np.dtype("<u4"), (), True)]
+    found = unpack_cells([one, two], kinds)
+    assert [n.tolist() for _, n in found] == [[2, 1], [1, 5]]
+    assert found[0][0].tolist() == [[0, 1], [2, 3], [4, 5]] and found[1][0][5] == 500
+    for k, column in enumerate((one, two)):
+        cell = column[1].as_py()
+        for wrong in (
+            cell[:100], b"X" + cell[1:], cell.replace(b"u", b"i", 1), cell.replace(b"u", b"u9", 1),
+            cell.replace(b"descr", b"shape", 1), cell[:-1], cell.replace(b"u2", b"u3").replace(b"u1", b"u3"), None,
+        ):  # fmt: skip
+            cells = [one, two]
+            cells[k] = pa.array([column[0].as_py(), wrong], pa.binary())
+            with pytest.raises(IntentError, match="damaged"):
+                unpack_cells(cells, kinds)
+
+
+def test_the_times_of_some_views_alone_are_made():
+    given = Rows.of([random_row(np.random.default_rng(s)) for s in range(9)], PAPER)
+    table = encode_rows(given, PAPER)
+    for wanted in ((), ("browse",), ("tap", "swipe")):
+        found = decode_rows(table, PAPER, PAPER, wanted)
+        assert sorted(found.times) == sorted(wanted)
+        assert all(np.array_equal(found.times[v], given.times[v]) for v in wanted)
+        assert same(replace(found, times=given.times), given)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_runs_of_moments_say_what_single_moments_do(share):
+    rng = np.random.default_rng(1)
+    moments, lengths = rng.integers(1, 900, 12), rng.integers(0, 500, 12)
+    lengths[[0, 5, 11]] = 0
+    first = np.cumsum(moments) - moments
+    at = []  # mostly one moment after the last, or at any
+    for low, many, n in zip(first, moments, lengths, strict=True):
+        some = np.arange(n) if rng.random() < share else rng.integers(0, many, n)
+        at.append(low + np.sort(np.minimum(some, many - 1)))
+    lengths, begin = np.array([len(a) for a in at]), np.cumsum(lengths) - lengths
+    at = np.concatenate(at)
+    steps = np.diff(at, prepend=0)
+    steps[begin[lengths > 0]] = (at[begin[lengths > 0]]) - first[lengths > 0]
+    series = Series.of(steps, lengths, first, moments)
+    assert np.array_equal(series.moments(), at)
+    values = rng.integers(0, 250, moments.sum()).astype(np.uint8)
+    assert np.array_equal(series.of_moments(values), values[at])
+    cuts = np.sort(rng.integers(0, moments.sum(), 300))
+    assert np.array_equal(series.until(cuts), np.searchsorted(at, cuts, "right"))
+    gaps = rng.integers(0, 2**40, moments.sum())
+    for places in (at, np.sort(rng.choice(at, 20)), np.repeat(at[-1], 5), at[:0]):
+        assert np.array_equal(passed(gaps, places), np.cumsum(gaps)[places])
+    with pytest.raises(ValueError, match="after its row's last moment"):  # negative control
+        Series.of(steps + (np.arange(len(steps)) == len(steps) - 1) * 1000, lengths, first, moments)
 
 
 def test_content_is_of_the_rows_alone_and_notices_any_change(tmp_path):
