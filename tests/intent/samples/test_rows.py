@@ -183,7 +183,8 @@ def test_a_cell_that_is_not_ours_is_noticed_in_any_column():
         cell = column[1].as_py()
         for wrong in (
             cell[:100], b"X" + cell[1:], cell.replace(b"u", b"i", 1), cell.replace(b"u", b"u9", 1),
-            cell.replace(b"descr", b"shape", 1), cell[:-1], cell.replace(b"u2", b"u3").replace(b"u1", b"u3"), None,
+            cell.replace(b"descr", b"shape", 1), cell[:-1], None,
+            cell.replace(b"u2", b"u3").replace(b"u1", b"u3"),
         ):  # fmt: skip
             cells = [one, two]
             cells[k] = pa.array([column[0].as_py(), wrong], pa.binary())
