@@ -104,8 +104,8 @@ class Pool:
             spans[name] = start, count
             out[name] = gather(actions["ids"], start, count, length)
             if age is not None:
-                ages, late = out[name][:, :, age], groups[f"{name}_late"][index]
-                fill_ages(ages, actions["times"], groups["at"][index], start, count, late)
+                at, late = groups["at"][index], groups[f"{name}_late"][index]
+                fill_ages(out[name], age, actions["times"], at, start, count, late)
         for source in _extra(self.schema):
             out[source] = groups[source].take(index, axis=0)
         if self.fusion:

@@ -84,7 +84,7 @@ class Unit:
                 real = np.arange(length) < count[:, None]
                 out[name][:, :, age] = LAST_AGE * real
                 late = np.minimum(count, start + count - self.recent[name][index])
-                fill_ages(out[name][:, :, age], self.times[name], at, start, count, late)
+                fill_ages(out[name], age, self.times[name], at, start, count, late)
         if self.history is not None:
             out["history"] = self.history[index]
         if self.profile is not None:

@@ -41,17 +41,26 @@ def gather(ids_AF: np.ndarray, start_B: np.ndarray, count_B: np.ndarray, length:
         early = np.flatnonzero(start_B < inside)
         if len(early):
             out[early] = every[start_B[early]]
+    _clear_tails(out.view(np.uint8), count_B, stride, length)
     out = out.view(ids_AF.dtype).reshape(len(start_B), length, width)
     for b in late.tolist():
         out[b, : count_B[b]] = ids_AF[start_B[b] : start_B[b] + count_B[b]]
-    short = np.flatnonzero(count_B < length)
-    for b, count in zip(short.tolist(), count_B[short].tolist(), strict=True):
-        out[b, count:] = 0
     return out
 
 
+def _clear_tails(bytes_: np.ndarray, count_B: np.ndarray, stride: int, length: int) -> None:
+    """Write 0 behind the `count_B` first actions, of `stride` bytes each, of every window."""
+    short = np.flatnonzero(count_B < length)
+    end = (short + 1) * (length * stride)
+    missing = (length - count_B[short]) * stride
+    memory, zeros = memoryview(bytes_), memoryview(bytes(length * stride))
+    for size, high in zip(missing.tolist(), end.tolist(), strict=True):
+        memory[high - size : high] = zeros[:size]
+
+
 def fill_ages(
-    out_BN: np.ndarray,
+    out_BNF: np.ndarray,
+    column: int,
     times_A: np.ndarray,
     at_B: np.ndarray,
     start_B: np.ndarray,
@@ -61,15 +70,18 @@ def fill_ages(
     """Write the ids of how long before the cut each action was (Table 3c's Timestamp).
 
     Args:
-        out_BN: LAST_AGE at every action; what is younger is overwritten.
+        out_BNF, column: windows in C order, and the feature to write: it is LAST_AGE at every
+            action, and is overwritten where they are younger.
         start_B, count_B: as for `gather`.
         recent_B: how many of the last actions have another age than LAST_AGE.
     """
-    own = np.repeat(np.arange(len(recent_B)), recent_B)
-    before = count_B - recent_B - (np.cumsum(recent_B) - recent_B)
-    position = np.arange(len(own)) + before[own]
-    steps = (at_B[own] - times_A[start_B[own] + position]) // discretize.age.fine
-    out_BN[own, position] = _AGES.take(steps, mode="clip")
+    batch, length, width = out_BNF.shape
+    first = count_B - recent_B - (np.cumsum(recent_B) - recent_B)
+    turn = np.arange(int(recent_B.sum()))
+    ago = np.repeat(at_B, recent_B) - times_A[turn + np.repeat(start_B + first, recent_B)]
+    ago = ago.astype(np.int32)  # less than 13 hours; division is slow, and slower for 64 bits
+    where = turn + np.repeat(np.arange(batch) * length + first, recent_B)
+    out_BNF.reshape(-1, width)[where, column] = _AGES.take(ago // np.int32(discretize.age.fine))
 
 
 def window_times(

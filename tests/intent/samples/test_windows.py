@@ -39,13 +39,15 @@ def test_ages_are_those_of_the_step_function(off):
     times = times[times <= AT]
     count = np.array([len(times), 5, 0])
     start = np.array([0, len(times) - 5, 7])
-    out = np.full((3, len(times)), LAST_AGE, np.uint8)
+    whole = np.full((3, len(times), 2), LAST_AGE, np.uint8)
     late = int((AT - times < RECENT_MS).sum())
     recent = np.array([late, min(late, 5), 0])
-    fill_ages(out, times, np.full(3, AT), start, count, recent)
+    fill_ages(whole, 1, times, np.full(3, AT), start, count, recent)
+    out = whole[:, :, 1]
+    assert (whole[:, :, 0] == LAST_AGE).all()
     expected = discretize.age(AT - times)
     assert np.array_equal(out[0], expected) and len(set(expected.tolist())) == LAST_AGE
     assert np.array_equal(out[1, :5], expected[-5:]) and (out[1, 5:] == LAST_AGE).all()
-    one_less = np.full_like(out, LAST_AGE)  # an action that is taken for an old one is noticed
-    fill_ages(one_less, times, np.full(3, AT), start, count, np.maximum(recent - 1, 0))
-    assert not np.array_equal(one_less[0], expected)
+    one_less = np.full_like(whole, LAST_AGE)  # an action that is taken for an old one is noticed
+    fill_ages(one_less, 1, times, np.full(3, AT), start, count, np.maximum(recent - 1, 0))
+    assert not np.array_equal(one_less[0, :, 1], expected)
