@@ -111,21 +111,21 @@ def decode_rows(
     gaps, gap_ids = moment_gaps(*(values[f"moment_{n}"] for n in ("low", "mid", "high")))
     moments = lengths["moment_low"]
     clock = timeline.Clock.of(table["start"].to_numpy(), gaps, moments)
+    own = np.repeat(np.arange(len(cuts)), cuts)
+    ids, ends = {}, []
     try:
         line = {
             n: timeline.Series.of(values[f"{n}_step"], lengths[f"{n}_step"], clock.first, moments)
             for n in (*views, CUT)
         }
+        at = line[CUT].moments()
+        for view in schema.views:
+            name = view.name
+            ends.append(line[name].until(at) - timeline.first_of(actions[name])[own])
+            gap = swipe_gaps(line[name], gaps, gap_ids, actions[name]) if name == swipe else None
+            ids[name] = view_ids(view, values, lengths, gap, of_swipe)
     except ValueError as error:
         raise IntentError(f"{error}; the shard is damaged") from None
-    at = line[CUT].moments()
-    own = np.repeat(np.arange(len(cuts)), cuts)
-    ids, ends = {}, []
-    for view in schema.views:
-        name = view.name
-        ends.append(line[name].until(at) - timeline.first_of(actions[name])[own])
-        gap = swipe_gaps(line[name], gaps, gap_ids, actions[name]) if name == swipe else None
-        ids[name] = view_ids(view, values, lengths, gap, of_swipe)
     tasks = [stored.tasks.index(t) for t in schema.tasks]
     cut_time, reach = clock.times(at, cuts), values["cut_reach"].astype(np.int64)
     nothing = np.zeros((len(at), 0), np.uint8)

@@ -157,6 +157,17 @@ def test_a_row_that_contradicts_itself_is_not_written_and_a_damaged_one_not_read
             decode_rows(table.set_column(i, name, nonsense), PAPER, PAPER)
 
 
+@pytest.mark.parametrize("name", ["tap_step", "swipe_odd_step", "cut_step"])
+def test_steps_past_the_end_of_a_row_are_damage(name):
+    rows = [random_row(np.random.default_rng(s), wild=True) for s in range(5)]
+    table = encode_rows(Rows.of(rows, PAPER), PAPER)
+    [(steps, lengths)] = unpack_cells([table[name].chunk(0)], [(np.dtype("<u4"), (), True)])
+    assert steps.size  # else there is nothing to damage
+    far = pack_cells(steps.astype(np.int64) + 60_000, lengths, narrow=True)
+    with pytest.raises(IntentError, match="after its row's last moment; the shard is damaged"):
+        decode_rows(table.set_column(table.schema.get_field_index(name), name, far), PAPER, PAPER)
+
+
 def test_cells_are_npy_and_counts_take_the_narrowest_type():
     values, lengths = np.array([1, 255, 256, 7, 2**32, 0]), np.array([2, 0, 1, 1, 2])
     column = pack_cells(values, lengths, narrow=True)
