@@ -126,6 +126,9 @@ def feeds(
         world=comm.size,
         fusion=settings.model.early_fusion,
         random_labels=options.random_labels,
+        bucket_lengths=options.bucket_lengths,
+        negative_rate=options.negative_rate,
+        weigh_negatives=options.weigh_negatives,
     )
     evaluation = replace(
         training,
@@ -133,12 +136,25 @@ def feeds(
         shuffle=False,
         limit=None,
         random_labels=False,
+        negative_rate=1.0,
+        weigh_negatives=False,
     )
     return training, evaluation
 
 
+def check_settings(settings: IntentConfig) -> None:
+    """UsageError for settings that exclude each other."""
+    if settings.train.bucket_lengths and settings.model.early_fusion:
+        raise UsageError(
+            "train.bucket_lengths=true does not go with model.early_fusion=true: the order in "
+            "which early fusion merges the views counts positions of full windows. Set one of "
+            "them to false"
+        )
+
+
 def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
+    check_settings(settings)
     from intent.samples.days import split_days
     from intent.samples.reader import open_samples
     from intent.samples.undersampling import check_correctable, learnt_rate
