@@ -33,7 +33,7 @@ from intent.samples.deal import Deal
 
 WINDOW = 16  # steps that are laid out at a time
 BUCKET_WINDOW = 64  # steps among which groups of like length are brought together
-LANES = 8  # at least
+LANES = 8  # at least, if the pool holds so many units
 MOST_LANES = 1024
 _LINE, _SHUFFLE, _BATCHES = 0, 1, 2  # what a random generator is for
 
@@ -105,8 +105,8 @@ class EpochPlan:
         """
         if self.buckets:
             return 1
-        pairs = self.pool * len(self.sizes) // max(2 * sum(self.sizes), 1)
-        return min(max(LANES, min(pairs, MOST_LANES)), self.batch)
+        fit = self.pool * len(self.sizes) // max(sum(self.sizes), 1)  # units that the pool holds
+        return min(max(min(LANES, fit), fit // 2, 1), MOST_LANES, self.batch)
 
     def take(
         self, window: int, rank: int = 0, world: int = 1, buckets: Buckets | None = None
