@@ -170,8 +170,10 @@ def _loopback() -> str:
 
 
 def _lost(rank: int, error: Exception) -> str:
-    told = [line for line in str(error).splitlines() if "orovod" in line] or ["no reason given"]
-    reason = told[0].split(". ")[0][:200]
+    # TensorFlow tells first where in the code the operation was made, and only then what happened.
+    lines = [line.strip() for line in str(error).splitlines() if "orovod" in line]
+    told = [line for line in lines if not line.startswith(("File ", "Detected at "))]
+    reason = (told or ["no reason given"])[0].split(". ")[0][:200]
     return f"rank {rank} lost another process of this training, which died or stalled ({reason})"
 
 
