@@ -19,12 +19,10 @@ LONGEST = 4
 LABELS = np.array([[0, 1], [1, 1], [0, 0], [0, 1], [1, 1], [0, 0]])
 VARIANTS = [
     {},
-    {"reset_after": False},
     {"intra_view": False},
     {"inter_view": False},
     {"intra_view": False, "inter_view": False},
     {"sources": ["browse"]},
-    {"sources": ["swipe", "browse", "profile"]},
 ]
 
 
@@ -93,7 +91,7 @@ def test_a_saved_model_takes_short_windows_too(tmp_path):
 
 def test_one_graph_for_all_lengths_gives_the_same_scores():
     """A caller who compiles with an open length, once, loses speed but no score."""
-    model, inputs = make(), random_groups(SCHEMA, COUNTS)
+    model, inputs = make(sources=["tap"]), {"tap": random_groups(SCHEMA, COUNTS)["tap"]}
     specs = {n: tf.TensorSpec((None, *t.shape[1:]), t.dtype) for n, t in model.input.items()}
     compiled = tf.function(model, input_signature=[specs])
     for positions in (LONGEST, SCHEMA.length):
