@@ -170,7 +170,7 @@ def test_a_shard_that_changes_under_training_ends_every_rank_in_time(made, tmp_p
     samples = tmp_path / "samples"
     shutil.copytree(made, samples)
     victim = last_shard(samples)
-    with training(tmp_path / "logs", samples, tmp_path / "run", 2, SETS, pause=0.1) as running:
+    with training(tmp_path / "logs", samples, tmp_path / "run", 2, SETS, pause=0.03) as running:
         running.until(lambda: len(running.stream()) > 3)
         began = time.time()
         FAULTS[fault](samples, victim, manifests.load(samples))
