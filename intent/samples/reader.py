@@ -24,6 +24,7 @@ from intent.samples.pool import Pool
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
 from intent.samples.spread import draw, kept_negatives, spread
+from intent.samples.undersampling import is_negative
 from intent.samples.units import Unit, needed_columns, read_unit
 from intent.schema import Schema
 
@@ -175,7 +176,7 @@ class TrackFeed:
         def decode(table: pa.Table, place: int) -> Share:
             number = numbers[place]
             unit = read_unit(table, stored, whole, times)
-            negative = ~unit.labels.any(axis=1)
+            negative = is_negative(unit.labels)
             if unit.groups != self._sizes[number] or negative.sum() != self._negatives[number]:
                 raise IntentError(
                     f"it has {unit.groups} groups, {negative.sum()} of them negative; the manifest "
@@ -207,7 +208,8 @@ class TrackFeed:
         Dealing out the true labels anew would keep how many there are: a batch or a shard with more
         buyers than others keeps them, and a few hundred steps learn from that.
         """
-        kept = self._sizes.sum() - (1 - self.negative_rate) * self._negatives.sum()
+        seen = 1 if self.weigh_negatives else self.negative_rate
+        kept = self._sizes.sum() - (1 - seen) * self._negatives.sum()
         rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
         rates = np.array(rates) * self._sizes.sum() / kept
         lot = np.random.default_rng([self.seed, number]).random(shape)

@@ -183,8 +183,8 @@ def test_labels_by_lot_keep_the_rate_and_nothing_else(samples):
 
 
 def test_batches_mix_users_as_well_as_a_perfect_shuffle(tmp_path):
-    manifest = build_samples(tmp_path, random_logs(users=40), per_day=30, row_group=300)
-    feed = TrackFeed(tmp_path, manifest, manifest.schema, batch=32, pool=600)
+    manifest = build_samples(tmp_path, random_logs(users=40), per_day=30, row_group=100)
+    feed = TrackFeed(tmp_path, manifest, manifest.schema, batch=32, pool=1600)
     assert users_per_batch(feed) > 0.97
     assert users_per_batch(replace(feed, shuffle=False)) < 0.8  # neighbours as on disk
 

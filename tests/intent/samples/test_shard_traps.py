@@ -133,11 +133,17 @@ def settled(items: list) -> list:
 def most_held(feed: TrackFeed, started: list) -> int:
     """Most groups that were read and not yet handed out, looked at now and then."""
     size, out, most = units(feed), 0, 0
+    share = sharing(feed)
     for batch in feed.batches(0):
         if batch.step % 32 == 0:
             most = max(most, sum(size[item] for item in settled(started)) - out)
-        out += len(ids(batch))
+        out += share * len(ids(batch))  # what ranks of the same lane hand out is let go of, too
     return most
+
+
+def sharing(feed: TrackFeed) -> int:
+    """How many ranks read the same lane."""
+    return max(feed.world // feed.plan(0).lanes, 1)
 
 
 def may_hold(feed: TrackFeed) -> float:
@@ -146,7 +152,7 @@ def may_hold(feed: TrackFeed) -> float:
     as many groups as the pool has, but at least one row group."""
     plan = feed.plan(0)
     lanes, largest = -(-plan.lanes // feed.world), max(plan.sizes)
-    share = (feed.pool + (plan.window + AHEAD + 1) * feed.batch) / feed.world
+    share = (feed.pool + (plan.window + AHEAD + 1) * feed.batch) / feed.world * sharing(feed)
     return share + (lanes + 1) * largest + max(feed.pool / feed.world / 2, largest)
 
 
@@ -164,7 +170,7 @@ def test_giants_are_too_many_where_they_are_only_counted(many, started, monkeypa
         return read_row_groups(*args, **{**options, "prefetch": AHEAD})
 
     monkeypatch.setattr(reader, "read_row_groups", counting)
-    rank = replace(many, world=8, pool=8)
+    rank = replace(many, batch=1, pool=8)
     batches = rank.batches(0)
     out = len(ids(next(batches)))
     assert eventually(lambda: len(started) * 12 - out > may_hold(rank))
