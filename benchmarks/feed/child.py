@@ -52,6 +52,9 @@ def main() -> None:
     module, _, function = entry.rpartition(".")
     found = getattr(importlib.import_module(f"benchmarks.feed.{module}"), function)
     print(json.dumps(found(cores=cores, **given)), flush=True)
+    # Petastorm's and TensorFlow's native threads may outlive the interpreter and abort the process
+    # ("terminate called without an active exception") when all has been measured and said.
+    os._exit(0)
 
 
 if __name__ == "__main__":
