@@ -95,7 +95,7 @@ def test_without_the_longest_task_scores_are_refused():
     one = learnt()
     short = keras.Model(one.input, {"realtime": one.output["realtime"]})
     feed = Shop(300, RATE, seed=8)
-    with pytest.raises(IntentError, match="kept 0.1 of the negatives, and learnt only realtime"):
+    with pytest.raises(IntentError, match="from 0.1 of the negatives, and only realtime"):
         predict(short, feed, learnt_rate=RATE)
     found = predict(short, feed, kept_rate=RATE)  # judged on thinned samples is another matter
     assert found.labels.shape == (feed.groups, 1)
