@@ -9,13 +9,14 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from intent.schema import Schema
 
 T = TypeVar("T")
+LEAVE_S = 10  # for what is being made when nobody wants it any more
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class Feed(Protocol):
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from step `start` on."""
+
+    def state(self, epoch: int, step: int) -> dict[str, Any]:
+        """A position in this very order of groups: a small dict for JSON."""
+
+    def resume(self, state: dict[str, Any]) -> tuple[int, int]:
+        """(epoch, step) of a state, also of another rank's; IntentError if of another order."""
 
 
 def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
@@ -93,4 +100,4 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
             yield item
     finally:
         over.set()
-        thread.join()
+        thread.join(LEAVE_S)

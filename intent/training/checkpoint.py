@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,8 +44,9 @@ class Position:
 class Checkpoint:
     """A checkpoint that was read and is whole.
 
-    `metrics` is the state of the running metrics (name -> array), `seed` the seed of the run; the
-    states of random generators inside the model are among its variables.
+    `metrics` is the state of the running metrics (name -> array), `seed` the seed of the run,
+    `feed` the position as the feed has it, bound to its data and order; the states of random
+    generators inside the model are among the variables.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Checkpoint:
     manifest_hash: str
     config_hash: str
     seed: int
+    feed: dict[str, Any]
     variables: list[np.ndarray]
     names: list[str]
     metrics: dict[str, np.ndarray]
@@ -72,6 +74,7 @@ def save(
     manifest_hash: str,
     config_hash: str,
     seed: int,
+    feed: dict[str, Any],
 ) -> Path:
     """Write `folder/step-XXXXXXXX/` atomically and return it.
 
@@ -101,6 +104,7 @@ def save(
         "manifest_hash": manifest_hash,
         "config_hash": config_hash,
         "seed": seed,
+        "feed": feed,
         "names": names,
         "arrays_blake2b": _hash(draft / ARRAYS),
     }
@@ -127,6 +131,7 @@ def load(path: Path) -> Checkpoint:
             manifest_hash=facts["manifest_hash"],
             config_hash=facts["config_hash"],
             seed=facts["seed"],
+            feed=facts["feed"],
             variables=[arrays[name] for name in sorted(arrays) if name.startswith("variable/")],
             names=facts["names"],
             metrics={n.removeprefix("metric/"): a for n, a in arrays.items() if n[:7] == "metric/"},

@@ -233,6 +233,7 @@ class _Trainer:
                 manifest_hash=self.run.manifest_hash,
                 config_hash=self.run.config_hash,
                 seed=self.config.seed,
+                feed=self.feed.state(self.position.epoch, self.position.step),
             )
             checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
 
@@ -262,6 +263,7 @@ class _Trainer:
                     f"checkpoint {found.path} is of other {what} hash {theirs}, now {ours}): go on "
                     "with what it was made with, or give another --run"
                 )
+        self.feed.resume(found.feed)
 
     def _agree(self, when: str) -> None:
         if self.comm.size > 1:

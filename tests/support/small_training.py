@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from intent.config import IntentConfig, SamplesConfig, load_config
+from intent.errors import IntentError
 from intent.samples.feed import Batch
 from intent.samples.manifest import Build, Manifest, Shard
 from intent.schema import TASKS, Feature, Schema, View, narrowest
@@ -48,6 +49,14 @@ class MemoryFeed:
 
     def steps(self, epoch: int) -> int:
         return -(-self.groups // self.batch_size)
+
+    def state(self, epoch: int, step: int) -> dict:
+        return {"epoch": epoch, "step": step, "groups": self.groups, "batch": self.batch_size}
+
+    def resume(self, state: dict) -> tuple[int, int]:
+        if state != self.state(state["epoch"], state["step"]):
+            raise IntentError(f"{state} is of another order")
+        return state["epoch"], state["step"]
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         order = np.random.default_rng((7, epoch)).permutation(self.groups)

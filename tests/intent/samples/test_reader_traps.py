@@ -158,8 +158,8 @@ def test_an_end_that_comes_too_early_is_an_error(petastorm, store, feed, monkeyp
 def test_rows_lost_inside_a_row_group_are_an_error(feed, monkeypatch):
     """Whatever a reader may lose: the groups of each row group are compared with the manifest."""
 
-    read = rowgroups._read
-    monkeypatch.setattr(rowgroups, "_read", lambda *where: read(*where)[:-1])
+    read = rowgroups.read
+    monkeypatch.setattr(rowgroups, "read", lambda *where: read(*where)[:-1])
     tables = list(read_row_groups(str(feed.root), list(units(feed))))
     assert len(tables) == len(units(feed))  # the control: it looks all right
     with pytest.raises(IntentError, match=r"row group \d+: it has \d+ groups, .* says 24 and"):

@@ -240,3 +240,50 @@ def test_a_result_that_gets_lost_is_an_error(store, monkeypatch):
 def test_bad_arguments(store):
     with pytest.raises(ValueError, match="at least 1"):
         read_row_groups(str(store), EVERY, workers=0)
+
+
+def test_a_read_that_does_not_end_is_given_up_and_named(store, monkeypatch, caplog):
+    """As on a network drive that hangs."""
+    monkeypatch.setattr(rowgroups, "PATIENCE_S", 0.5)
+    ends, read, (path, _) = threading.Event(), rowgroups.read, EVERY[1]
+
+    def hanging(source, name, row_group):
+        if row_group == 1:
+            ends.wait(20)
+        return read(source, name, row_group)
+
+    monkeypatch.setattr(rowgroups, "read", hanging)
+    tables = read_row_groups(str(store), EVERY[:2])
+    assert next(tables).num_rows == ROWS
+    with pytest.raises(IntentError, match=f"{path}: reading it has not come to an end for"):
+        next(tables)
+    assert "waiting for" in caplog.text
+    ends.set()
+
+
+def test_what_is_no_file_is_refused(own):
+    (own / EVERY[0][0]).unlink()
+    os.mkfifo(own / EVERY[0][0])
+    with pytest.raises(IntentError, match="no regular file"):
+        next(read_row_groups(str(own), EVERY[:1]))
+
+
+def test_a_file_of_another_size_than_it_was_made_with_is_refused(own):
+    sizes = {name: (own / name).stat().st_size for name, _ in EVERY}
+    assert len(list(read_row_groups(str(own), EVERY, sizes=sizes))) == len(EVERY)
+    sizes[EVERY[-1][0]] += 1
+    with pytest.raises(
+        IntentError, match=f"{EVERY[-1][0]}: the file has .* bytes, it was made with"
+    ):
+        list(read_row_groups(str(own), EVERY, sizes=sizes))
+
+
+def test_what_goes_wrong_in_a_conversion_names_the_row_group(store):
+    places = list(read_row_groups(str(store), EVERY[:4], convert=lambda table, place: place))
+    assert places == [0, 1, 2, 3]
+
+    def damaged(table, place):
+        raise ValueError("torn")
+
+    with pytest.raises(IntentError, match=r"part.parquet: row group 2: cannot be decoded .*torn"):
+        next(read_row_groups(str(store), EVERY[2:3], convert=damaged))

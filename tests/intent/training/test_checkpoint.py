@@ -24,6 +24,7 @@ def save(folder, variables, updates, epoch=0):
         manifest_hash="m",
         config_hash="c",
         seed=3,
+        feed={"step": 7},
     )
 
 
@@ -35,6 +36,7 @@ def test_what_is_read_is_what_was_written(tmp_path, variables):
     checkpoint.restore(found, variables)
     assert found.position == Position(1, 12, 12)
     assert (found.manifest_hash, found.config_hash, found.seed) == ("m", "c", 3)
+    assert found.feed == {"step": 7}
     assert np.array_equal(variables[0].numpy(), np.full((2, 3), 0.5, "float32"))
     assert np.array_equal(found.metrics["counts"], np.arange(4))
 
