@@ -10,9 +10,10 @@ How the order is made.
 1. The line. Row groups ("units") are permuted and laid end to end.
 2. Lanes. The line is cut into lanes of equal length. Every global batch takes its first slots from
    lane 0, the next ones from lane 1 and so on, so a rank reads only the units of its lanes.
-3. The rolling pool. Each unit of a lane is dealt out in m parts to m consecutive blocks (around the
-   end of the lane, too), so a block mixes m units, and one unit enters and one leaves from each
-   block to the next. m units a lane are in memory.
+3. The rolling pool. Each unit of a lane is dealt out in m parts to m consecutive blocks, so a block
+   mixes m units, and one unit enters and one leaves from each block to the next. m units a lane are
+   in memory. Every other lane goes through its units backwards, so neighbours need the unit that
+   lies in both at the same time.
 4. Within a block the parts are shuffled into one another like decks of cards: evenly, with jitter.
    Within a unit, groups of one user's one day are far apart (`intent.samples.spread`), and so they
    stay: a batch meets them more rarely than a perfect shuffle of the pool would.
@@ -199,7 +200,8 @@ class EpochPlan:
         offset, some = begin - starts[a:b], size > 0
         mean = max(sum(self.sizes) / max(len(self.sizes), 1), 1)
         parts = round(self.pool / self.lanes / mean) if self.shuffle else 1
-        return Deal.of(units[a:b][some], offset[some], size[some], parts)
+        way = np.flatnonzero(some)[:: -1 if self.shuffle and lane % 2 else 1]
+        return Deal.of(units[a:b][way], offset[way], size[way], parts)
 
     def _lane_order(self, lane: int, low: int, high: int) -> np.ndarray:
         """Units and positions [2, n] of the lane's groups from number `low` on."""
@@ -226,6 +228,8 @@ class EpochPlan:
     def _lane_stays(self, lane: int) -> np.ndarray:
         """First step, last step and unit [3, n] of what the lane has in memory."""
         deal = self._deals(lane)
+        if not len(deal.unit):
+            return np.zeros((3, 0), np.int64)
         begin, end, unit = deal.stays()
         width = max(self._lane_slots(lane)[1], 1)
         first = begin // width
