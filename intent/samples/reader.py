@@ -29,6 +29,7 @@ from intent.samples.units import Unit, needed_columns, read_unit
 from intent.schema import Schema
 
 SHORTEST = 16  # actions of the shortest windows that batches of like lengths are cut to
+TOGETHER = 1024  # groups that are sliced out at once
 AHEAD = 4  # batches that are made ahead of time, and row groups that are read ahead
 Share = tuple[Unit, np.ndarray, np.ndarray]  # what `Pool.add` takes
 NOT_OF_THE_ORDER = {"root", "manifest", "schema", "rank", "world", "fusion", "random_labels"}
@@ -146,6 +147,8 @@ class TrackFeed:
         pool = Pool(self.schema, len(plan.sizes), self.fusion)
         room = sum(plan.sizes[s.unit] for s in stays if s.first == stays[0].first)
         inside: list[Stay] = []
+        # A few steps at once, if their windows have one length: small arrays cost their overhead.
+        together = 1 if self.bucket_lengths else max(TOGETHER * self.world // self.batch, 1)
 
         def buckets(unit: np.ndarray, position: np.ndarray) -> np.ndarray:
             return np.searchsorted(self._ladder, pool.longest(pool.index(unit, position)))
@@ -160,8 +163,9 @@ class TrackFeed:
                     inside.append(stays.pop(0))
                     pool.add(inside[-1].unit, *next(loaded), room)
                 index = pool.index(*plan.take(number, self.rank, self.world, buckets))
-                for step in range(max(start, first), first + len(index)):
-                    yield self._assemble(pool, plan, step, index[step - first])
+                for step in range(max(start, first), first + len(index), together):
+                    part = index[step - first : step - first + together]
+                    yield from self._assemble(pool, plan, step, part)
         finally:
             loaded.close()
 
@@ -224,24 +228,34 @@ class TrackFeed:
             weights *= 1 - share + share * self.negative_rate
         return weights
 
-    def _assemble(self, pool: Pool, plan: EpochPlan, step: int, index: np.ndarray) -> Batch:
-        """A batch of the groups `index` of the pool; -1 stands for none."""
-        index, rows = index[index >= 0], -(-self.batch // self.world)
-        length = self.schema.length
+    def _assemble(
+        self, pool: Pool, plan: EpochPlan, first: int, index: np.ndarray
+    ) -> Iterator[Batch]:
+        """The batches of consecutive steps from `first` on, whose groups are `index` of the pool.
+
+        Args:
+            index: [steps, rows]; -1 stands for none.
+        """
+        rows = -(-self.batch // self.world)
+        counts = (index >= 0).sum(axis=1)
+        groups, length = index[index >= 0], self.schema.length
         if self.bucket_lengths:
-            longest = pool.longest(index).max(initial=0)
+            longest = pool.longest(groups).max(initial=0)
             length = int(self._ladder[np.searchsorted(self._ladder, longest)])
-        inputs, facts = pool.inputs(index, length), pool.facts(index)
-        return Batch(
-            epoch=plan.epoch,
-            step=step,
-            inputs={name: _filled(values, rows) for name, values in inputs.items()},
-            labels=_filled(facts["labels"], rows),
-            weights=_filled(facts["weights"], rows),
-            total=plan.step_groups(step),
-            users=_filled(facts["users"], rows, ""),
-            times=_filled(facts["at"], rows),
-        )
+        inputs, facts = pool.inputs(groups, length), pool.facts(groups)
+        ends = np.cumsum(counts)
+        for step, low, high in zip(range(first, plan.steps), ends - counts, ends, strict=False):
+            mine = slice(low, high)
+            yield Batch(
+                epoch=plan.epoch,
+                step=step,
+                inputs={name: _filled(values[mine], rows) for name, values in inputs.items()},
+                labels=_filled(facts["labels"][mine], rows),
+                weights=_filled(facts["weights"][mine], rows),
+                total=plan.step_groups(step),
+                users=_filled(facts["users"][mine], rows, ""),
+                times=_filled(facts["at"][mine], rows),
+            )
 
     @cached_property
     def _ladder(self) -> np.ndarray:
