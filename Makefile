@@ -22,7 +22,7 @@ test: setup  ## the tests, without the slow ones
 test-slow: setup  ## the slow tests alone
 	@$(BIN)/python -m pytest -m slow
 
-test-faults: setup  ## kill the sample job 20 times, and look what is left (10 minutes)
+test-faults: setup  ## kill the sample job and training, damage shards under them, and look what is left (15 minutes)
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/faults
 
 lint: setup  ## ruff over everything
