@@ -32,6 +32,7 @@ import numpy as np
 
 from intent.samples.deal import Deal
 
+ORDER = 1  # counts up with every change to this file, `deal` or `spread` that gives another order
 WINDOW = 16  # steps that are laid out at a time
 BUCKET_WINDOW = 64  # steps among which groups of like length are brought together
 LANES = 8  # at least, if the pool holds so many units

@@ -19,7 +19,7 @@ from intent.errors import IntentError
 from intent.samples import manifest as manifests
 from intent.samples.feed import Batch, ahead
 from intent.samples.manifest import Manifest
-from intent.samples.plan import EpochPlan, Stay
+from intent.samples.plan import ORDER, EpochPlan, Stay
 from intent.samples.pool import Pool
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
@@ -108,7 +108,8 @@ class TrackFeed:
         """Where a run stands in which order: a small dict for JSON. `resume` is its inverse."""
         order = {f.name for f in fields(self)} - NOT_OF_THE_ORDER
         state = {name: getattr(self, name) for name in sorted(order)}
-        return {"manifest": self.manifest.hash(), "epoch": epoch, "step": step, **state}
+        state |= {"manifest": self.manifest.hash(), "sources": list(self.schema.sources)}
+        return {"epoch": epoch, "step": step, "order": ORDER, **state}
 
     def resume(self, state: dict[str, Any]) -> tuple[int, int]:
         """(epoch, step) of a state; IntentError where it is of other data or of another order.
