@@ -89,8 +89,8 @@ def contest(track: Track, cores: int, size: Size) -> dict:
         say(f"{cores} core(s): {len(race.PIPELINES)} pipelines, {len(race.POOLS)} pools")
         tried, rows = race.trials(track, cores)
         chosen = {
-            "tfrecord": race.best(tried, lambda how: how.form != "raw"),
-            "raw_records": race.best(tried, lambda how: how.form == "raw"),
+            "tfrecord": race.best(tried),  # of all forms, bare bytes too
+            "example_records": race.best(tried, lambda how: how.form == "example"),
             "petastorm_rows": race.best(rows),
         }
         batches = track.petastorm_batches(cores)
@@ -137,6 +137,9 @@ def figures(found: dict, quick: bool) -> list[dict]:
             name = f"speedup_over_{rival}" + (f"_{suffix}" if cores > 1 else "")
             value, goal = speedup(runs["ours"], runs[rival]), goals.get(rival)
             note(name, value, "x", goal and f">= {goal}", goal and value >= goal)
+        if "ours_tensors" in runs:
+            value = speedup(runs["ours_tensors"], runs["tfrecord"])
+            note(f"speedup_over_tfrecord_as_tensors_{suffix}", value, "x")
         for name, of_reader in runs.items():
             reader = "" if name == "ours" else f"_{name}"
             value = median(map(rate, of_reader))

@@ -166,7 +166,9 @@ def _check_data(samples: str | Path, settings: IntentConfig, content: bool = Tru
         if task not in tasks:
             raise UsageError(f"train.task_weights names {task!r}; the tasks are {tasks}")
     rate = learnt_rate(manifest, settings.train)
-    check_correctable(settings.model.tasks or tasks, manifest.schema.tasks, rate)
+    weights = settings.train.task_weights
+    learnt = [task for task in settings.model.tasks or tasks if weights.get(task, 1) > 0]
+    check_correctable(learnt, manifest.schema.tasks, rate)
     return manifest
 
 

@@ -16,6 +16,9 @@ from benchmarks.feed import meter, mixing
 from benchmarks.feed.data import ROOT
 from benchmarks.feed.readers import BATCH, feed
 from benchmarks.samples.profiles import worker_seconds
+from intent.samples import manifest as manifests
+from intent.samples.rowgroups import read_row_groups
+from intent.samples.units import needed_columns, read_unit
 from intent.schema import DAY_MS
 
 
@@ -38,11 +41,22 @@ def delivered(root: str, cores: int, begun: float) -> dict[str, float]:
 
 def shuffle(root: str, pools: list[int], cores: int, begun: float) -> dict[str, dict]:
     """`mixing.quality` of an epoch by the size of the pool, and of the order on disk ("none")."""
-    user, at = _stream(root, shuffle=False)
+    user, at = _on_disk(root)
     found = {"none": _quality(user, at, user, at)}
     for pool in pools:
         found[str(pool)] = _quality(*_stream(root, pool=pool), user, at)
     return found
+
+
+def _on_disk(root: str) -> tuple[np.ndarray, np.ndarray]:
+    """User and time of every group, as they lie in the shards."""
+    manifest = manifests.load(root)
+    items = [(s.path, g) for s in manifest.shards for g in range(len(s.row_groups))]
+    schema = manifest.schema.keep(["profile"])
+    tables = read_row_groups(root, items, needed_columns(schema))
+    units = [read_unit(table, manifest.schema, schema) for table in tables]
+    users = np.concatenate([unit.users for unit in units])
+    return users.astype(str), np.concatenate([unit.at for unit in units])
 
 
 def _stream(root: str, **options) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +71,7 @@ def _quality(users, times, disk_users, disk_times) -> dict[str, float]:
     names = np.unique(disk_users)
     number, disk_number = np.searchsorted(names, users), np.searchsorted(names, disk_users)
     place = np.empty(len(users), np.int64)
-    place[np.lexsort((times, number))] = np.lexsort((disk_times, disk_number))
+    place[np.lexsort((times, number))] = np.lexsort((disk_times, disk_number))  # place on disk
     day = times // DAY_MS
     return mixing.quality(number, day - day.min(), place, BATCH)
 

@@ -16,7 +16,7 @@ NAMES = {
     "ours": "ours",
     "ours_tensors": "ours, each array made a TensorFlow tensor as well",
     "tfrecord": "tf.data, Example records",
-    "raw_records": "tf.data, records of bare bytes",
+    "example_records": "tf.data, an Example with a feature for each array",
     "petastorm_rows": "Petastorm make_reader",
 }
 
@@ -107,7 +107,9 @@ def _costs(found: dict) -> list[str]:
             [[f"{k}: {KINDS[k]}", v / 1e9, v / bytes_] for k, v in copy.items()],
         ),
         f"The share is of the first of these.\n\n## Memory over {len(after)} epochs\n",
-        "MiB resident after each epoch, nothing collected by hand:\n",
+        "MiB resident after each epoch, nothing collected by hand. The growth is the median of the "
+        "last five over that of the second to the sixth, the spread the highest over the lowest "
+        "of all but the first; the C library does not keep as much free memory in each:\n",
         ", ".join(f"{mib:.0f}" for mib in after) + f"; peak {found['memory']['peak_mib']:.0f}.\n",
         "## To the first batch, one core\n",
         "Shards are copies of one shard. Seconds, medians; open is `open_samples`, with checksums "

@@ -36,7 +36,7 @@ ORDER = 1  # counts up with every change to this file, `deal` or `spread` that g
 WINDOW = 16  # steps that are laid out at a time
 BUCKET_WINDOW = 64  # steps among which groups of like length are brought together
 LANES = 8  # at least, if the pool holds so many units
-MOST_LANES = 1024
+MOST_LANES, MOST_PARTS = 1024, 256
 _LINE, _SHUFFLE, _BATCHES = 0, 1, 2  # what a random generator is for
 
 # Which bucket each group is in: (unit [n], position within the unit [n]) -> [n]
@@ -61,7 +61,7 @@ class EpochPlan:
         seed, epoch: what the order is drawn from.
         batch: groups of a global batch. The last batch of an epoch may be shorter.
         pool: groups in memory, over all lanes together.
-        shuffle: False keeps the manifest's order, for evaluation.
+        shuffle: False draws nothing: every lane is in the manifest's order. For evaluation.
         limit: use only so many groups, the first of the permuted line; None uses all.
         buckets: whether groups of like length are brought together; `take` then needs to know them.
     """
@@ -108,7 +108,8 @@ class EpochPlan:
         if self.buckets:
             return 1
         fit = self.pool * len(self.sizes) // max(sum(self.sizes), 1)  # units that the pool holds
-        return min(max(min(LANES, fit), fit // 2, 1), MOST_LANES, self.batch)
+        most = min(max(min(LANES, fit), fit // 2, 1), MOST_LANES, self.batch)
+        return 1 << most.bit_length() - 1  # a power of two, to be shared out among ranks evenly
 
     def take(
         self, window: int, rank: int = 0, world: int = 1, buckets: Buckets | None = None
@@ -126,7 +127,11 @@ class EpochPlan:
         first = window * self.window
         steps = min(self.window, self.steps - first)
         full = min(steps, self.groups // self.batch - first)  # all but a short last one
-        order = self._generator(_BATCHES, window, 0).permutation(full) if self.buckets else None
+        order = None
+        if self.buckets:
+            order = np.arange(full)
+            if self.shuffle:
+                order = self._generator(_BATCHES, window, 0).permutation(order)
         slots = self.rank_slots(rank, world)
         out = np.full((2, steps, len(slots)), -1, np.int64)
         for lane in self._lanes_of(slots):
@@ -200,7 +205,7 @@ class EpochPlan:
         size = np.minimum(starts[a + 1 : b + 1], high) - begin
         offset, some = begin - starts[a:b], size > 0
         mean = max(sum(self.sizes) / max(len(self.sizes), 1), 1)
-        parts = round(self.pool / self.lanes / mean) if self.shuffle else 1
+        parts = min(round(self.pool / self.lanes / mean), MOST_PARTS) if self.shuffle else 1
         way = np.flatnonzero(some)[:: -1 if self.shuffle and lane % 2 else 1]
         return Deal.of(units[a:b][way], offset[way], size[way], parts)
 

@@ -17,6 +17,7 @@ from intent.samples.units import Unit
 from intent.samples.windows import LAST_AGE, age_column, fill_ages, gather, window_times
 from intent.schema import Schema, View, narrowest
 
+MOST_TIMES = 256  # a first row group says little of the others if it is small
 Columns = dict[str, tuple[np.dtype, tuple[int, ...]]]  # name -> type and shape of a row
 
 
@@ -47,9 +48,10 @@ class Pool:
             unit: its tracks.
             order: which of its groups there are, in their order within the row group.
             weights: [groups of the unit] of the loss.
-            room: groups that the pool will hold: so many find room without moving the others.
+            room: groups of the row groups that the pool will hold: so many find room without
+                moving the others.
         """
-        times = room / max(len(order), 1)
+        times = min(room / max(unit.groups, 1), MOST_TIMES)
         groups = {
             "at": unit.at[order],
             "labels": unit.labels[order],
@@ -78,8 +80,15 @@ class Pool:
             arrays.remove(number)
 
     def index(self, unit: np.ndarray, position: np.ndarray) -> np.ndarray:
-        """Where groups are in the pool; -1 where `position` is -1. Any shape."""
-        return np.where(position < 0, -1, self._base[unit] + position)
+        """Where groups are in the pool; -1 where `position` is -1. Any shape.
+
+        Raises:
+            KeyError: the row group of one of them is not in the pool.
+        """
+        base = self._base[unit]
+        if ((base < 0) & (position >= 0)).any():
+            raise KeyError(f"row groups {np.unique(unit[(base < 0) & (position >= 0)])}")
+        return np.where(position < 0, -1, base + position)
 
     def longest(self, index: np.ndarray) -> np.ndarray:
         """Actions in the longest window of each group, [B]."""
@@ -159,7 +168,7 @@ class _Arrays:
         rows = len(next(iter(piece.values())))
         first = self._hole(rows)
         if first + rows > self._capacity:
-            self._grow(max(first + rows, int(1.25 * max(self._capacity, rows * times))))
+            self._grow(max(first + rows, int(1.25 * max(1.2 * self._capacity, rows * times))))
         for name, column in self._columns.items():
             if name in piece:
                 column[first : first + rows] = piece[name]

@@ -19,7 +19,7 @@ from intent.errors import IntentError
 from intent.samples import manifest as manifests
 from intent.samples.feed import Batch, ahead
 from intent.samples.manifest import Manifest
-from intent.samples.plan import ORDER, EpochPlan, Stay
+from intent.samples.plan import ORDER, EpochPlan, Stay, generator
 from intent.samples.pool import Pool
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
@@ -43,7 +43,8 @@ class TrackFeed:
         manifest: the dataset, or some days of it (`Manifest.only`).
         schema: the sources and tasks that the model takes.
         batch: global batch size.
-        seed, pool, shuffle, limit: see `EpochPlan`.
+        seed, shuffle, limit: see `EpochPlan`.
+        pool: groups whose tracks are in memory, over all ranks together.
         rank, world: this rank and the number of ranks.
         fusion: whether batches carry the merged order that early fusion needs.
         random_labels: control experiment: labels are drawn by lot at each task's base rate.
@@ -99,8 +100,10 @@ class TrackFeed:
                 f"negative_rate={self.negative_rate:g} leaves no group in epoch {epoch}, and there "
                 "are no positive ones: raise it"
             )
+        # What a row group takes in memory are its tracks, however few of its groups are kept.
+        pool = int(self.pool * sizes.sum() / self._sizes.sum())
         return EpochPlan(
-            tuple(sizes.tolist()), self.seed, epoch, self.batch, self.pool, self.shuffle,
+            tuple(sizes.tolist()), self.seed, epoch, self.batch, pool, self.shuffle,
             self.limit, self.bucket_lengths,
         )  # fmt: skip
 
@@ -146,7 +149,7 @@ class TrackFeed:
         stays = plan.stays(self.rank, self.world, start)
         loaded = self._read(epoch, plan, [s.unit for s in stays])
         pool = Pool(self.schema, len(plan.sizes), self.fusion)
-        room = sum(plan.sizes[s.unit] for s in stays if s.first == stays[0].first)
+        room = sum(self._sizes[s.unit] for s in stays if s.first == stays[0].first)
         inside: list[Stay] = []
         # A few steps at once, if their windows have one length: small arrays cost their overhead.
         together = 1 if self.bucket_lengths else max(TOGETHER * self.world // self.batch, 1)
@@ -217,7 +220,7 @@ class TrackFeed:
         kept = self._sizes.sum() - (1 - seen) * self._negatives.sum()
         rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
         rates = np.array(rates) * self._sizes.sum() / kept
-        lot = np.random.default_rng([self.seed, number]).random(shape)
+        lot = generator(self.seed, number).random(shape)
         return (lot < rates).astype(np.uint8)
 
     def _weigh(self, negative: np.ndarray) -> np.ndarray:

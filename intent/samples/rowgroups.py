@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -108,22 +108,21 @@ def _ordered(
 
 def _watch(source: Source, over: threading.Event) -> None:
     """Says which file a worker waits for, and gives it up: a drive that hangs has no end."""
-    warned = set()
+    looks: Counter = Counter()  # counted, for no time passes here while the process is halted
     while not over.wait(PATIENCE_S / 100):
-        for began, position, path in list(source.busy.values()):
-            waited = time.monotonic() - began
-            if waited > PATIENCE_S:
+        for position, path in list(source.busy.values()):
+            looks[position] += 1
+            if looks[position] == 30:
+                log.warning("waiting for %s since %.0f s", path, 0.3 * PATIENCE_S)
+            if looks[position] == 100:
                 source.stalled = True
-                source.publish((position, _stalled(path, waited)))
+                source.publish((position, _stalled(path)))
                 return
-            if waited > 0.3 * PATIENCE_S and position not in warned:
-                warned.add(position)
-                log.warning("waiting for %s since %.0f s", path, waited)
 
 
-def _stalled(path: str, waited: float) -> IntentError:
+def _stalled(path: str) -> IntentError:
     return IntentError(
-        f"{path}: reading it has not come to an end for {waited:.0f} s; the disk or network it is "
+        f"{path}: reading it has not come to an end for {PATIENCE_S} s; the disk or network it is "
         "on does not answer: start again when it does"
     )
 
@@ -151,7 +150,7 @@ class _Worker:
     def process(self, position: int, path: str, row_group: int) -> None:
         """Publishes (position, table or what it is converted to), or (position, error)."""
         busy = self._source.busy
-        busy[self.worker_id] = time.monotonic(), position, self._source.path(path)
+        busy[self.worker_id] = position, self._source.path(path)
         try:
             table = read(self._source, path, row_group)
             result = converted(self._source, table, position, path, row_group)

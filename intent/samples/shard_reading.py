@@ -31,7 +31,7 @@ class Source:
     convert: Callable[[pa.Table, int], Any]
     footers: dict[str, tuple[tuple, pq.FileMetaData]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    busy: dict[int, tuple[float, int, str]] = field(default_factory=dict)  # worker -> since, ...
+    busy: dict[int, tuple[int, str]] = field(default_factory=dict)  # worker -> which item, path
     publish: Callable[[Any], None] = print  # the pool's
     stalled: bool = False
 

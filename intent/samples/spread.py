@@ -13,7 +13,7 @@ import numpy as np
 
 from intent.samples.plan import generator
 
-_NEGATIVES, _SPREAD = 3, 4  # what a random generator is for; 0 to 2 are the plan's
+_NEGATIVES, _SPREAD, _CARRIED = 3, 4, 5  # what a random generator is for; 0 to 2 are the plan's
 
 
 def kept_negatives(negatives: np.ndarray, rate: float, seed: int, epoch: int) -> np.ndarray:
@@ -24,7 +24,7 @@ def kept_negatives(negatives: np.ndarray, rate: float, seed: int, epoch: int) ->
     """
     if rate >= 1:
         return negatives
-    carried = generator(seed, epoch, _NEGATIVES).random()
+    carried = generator(seed, epoch, _CARRIED).random()
     return np.diff(np.floor(rate * np.cumsum(negatives) + carried), prepend=0).astype(np.int64)
 
 

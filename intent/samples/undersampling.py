@@ -81,7 +81,7 @@ def check_correctable(learnt: Sequence[str], tasks: Sequence[Task], rate: float)
     """IntentError where scores of the tasks `learnt` cannot be put right.
 
     Args:
-        learnt: names of the model's tasks.
+        learnt: names of the model's tasks whose loss counts.
         tasks: all tasks of the samples that it was trained on.
         rate: share of the negatives that it learnt from.
     """

@@ -28,6 +28,8 @@ def gather(ids_AF: np.ndarray, start_B: np.ndarray, count_B: np.ndarray, length:
 
     Returns: [B, length, F] of the same type.
     """
+    if not ids_AF.flags.c_contiguous:
+        raise ValueError("tracks must be in C order: windows are laid over their memory")
     actions, width = ids_AF.shape
     stride = ids_AF.itemsize * width
     window = np.dtype((np.void, stride * length))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intent.samples.plan import LANES, EpochPlan
+from intent.samples.plan import LANES, ORDER, EpochPlan
+from intent.samples.spread import draw, kept_negatives, spread
 
 plans = st.builds(
     EpochPlan,
@@ -102,6 +105,32 @@ def test_row_groups_are_read_about_once_and_few_are_in_memory():
     larger = replace(plan, pool=8192, batch=256)
     assert larger.lanes == 64  # so 64 ranks read their own each
     assert max(len(larger.stays(r, 64)) for r in range(64)) <= 512 / 64 + 4
+
+
+def test_lanes_are_shared_out_evenly_among_ranks_also_where_row_groups_are_unequal():
+    sizes = tuple(np.random.default_rng(0).integers(2000, 4097, 400).tolist())
+    plan = EpochPlan(sizes, seed=0, epoch=0, batch=256)
+    assert plan.lanes == 8
+    for world in (2, 4, 8):
+        assert sum(len(plan.stays(r, world)) for r in range(world)) < 400 + world
+
+
+def test_the_order_is_the_one_that_its_version_names():
+    """Positions are saved with ORDER: whoever makes the order another one must count it up."""
+    plan = EpochPlan((5, 40, 0, 17, 33, 8), seed=3, epoch=2, batch=7, pool=60)
+    kept = kept_negatives(np.arange(30), 0.3, 3, 2)
+    drawn = draw(np.arange(50) % 3 > 0, 30, 3, 2, 4)
+    text = json.dumps(
+        [
+            stream(plan, 1),
+            stream(replace(plan, buckets=True, batch=1), 1),
+            spread(np.repeat(np.arange(9), np.arange(9)), 3, 2, 4).tolist(),
+            kept.tolist(),
+            drawn.tolist(),
+        ]
+    )
+    found = {ORDER: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    assert found == {1: "43e90c58cb2bbb97"}
 
 
 def test_epochs_and_seeds_differ_and_a_limit_is_kept():

@@ -12,6 +12,7 @@ import pytest
 from intent.errors import IntentError
 from intent.samples.feed import ahead
 from intent.samples.mixing import users_per_batch
+from intent.samples.plan import EpochPlan
 from intent.samples.reader import TrackFeed
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.units import needed_columns, read_unit
@@ -19,10 +20,19 @@ from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
 
 
+def logs(users: int = 6) -> dict:
+    """Random logs with few purchases, so that most groups are negative."""
+    tables = random_logs(users)
+    browse = tables["browse"]
+    bought = browse["type"] == "purchase"
+    rare = np.random.default_rng(1).random(len(browse)) < 0.03
+    return tables | {"browse": browse[~bought | rare].reset_index(drop=True)}
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
     root = tmp_path_factory.mktemp("samples")
-    return root, build_samples(root, random_logs(users=6), row_group=24, length=40)
+    return root, build_samples(root, logs(), row_group=24, length=40)
 
 
 @pytest.fixture
@@ -167,6 +177,19 @@ def test_negatives_are_drawn_anew_each_epoch_and_weighed(feed):
     empty = replace(thin, manifest=replace(feed.manifest, shards=[nothing]), negative_rate=1e-9)
     with pytest.raises(IntentError, match="leaves no group in epoch 0"):
         empty.steps(0)
+
+
+def test_thinning_takes_no_more_memory(tmp_path):
+    """A row group takes what its tracks take, however few of its groups an epoch has."""
+    manifest = build_samples(tmp_path, logs(users=40), row_group=12)
+    feed = TrackFeed(tmp_path, manifest, manifest.schema, batch=1, pool=400)
+
+    def held(plan: EpochPlan) -> int:
+        return sum(s.first <= 0 <= s.last for s in plan.stays(0, 1))
+
+    whole, thin = feed.plan(0), replace(feed, negative_rate=0.1).plan(0)
+    assert held(thin) <= held(whole) + thin.window and held(whole) < len(whole.sizes) / 3
+    assert held(replace(thin, pool=whole.pool)) > 2 * held(whole)  # counted as groups that are left
 
 
 def test_labels_by_lot_keep_the_rate_and_nothing_else(samples):
