@@ -7,7 +7,7 @@ versions that were tested together stand in requirements.txt.
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "intent/__init__.py").read_text()).group(1)
@@ -30,6 +30,15 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["intent", "intent.*", "jobs", "cluster"]),
     package_data={"intent": ["**/*.j2"], "cluster": ["*.properties"]},
+    # Without a compiler there is no such module, and NumPy does its work (intent/samples/native.py)
+    ext_modules=[
+        Extension(
+            "intent.samples._slices",
+            ["intent/samples/_slices.c"],
+            extra_compile_args=["-O3"],
+            optional=True,
+        )
+    ],
     install_requires=[
         "numpy>=1.26",
         "pandas>=2.1",

@@ -25,7 +25,8 @@ STAMP = VENV / "setup-finished"
 UNFINISHED = VENV / "setup-unfinished"
 LOG = VENV / "setup.log"
 REQUIREMENTS = ["requirements.txt", "requirements-dev.txt"]
-OTHER_FILES = ["constraints.txt", "setup.py", "pyproject.toml", "third_party/horovod/*"]
+OTHER_FILES = ["constraints.txt", "setup.py", "pyproject.toml", "third_party/horovod/*",
+               "intent/samples/*.c"]  # fmt: skip
 
 # Settings that would send packages elsewhere than into .venv, or forbid or slow down Horovod's
 # build. Those about where packages come from (index, proxy, certificates, cache, limits) stay.

@@ -18,9 +18,12 @@ is modulo 256.
 
 from __future__ import annotations
 
+from ctypes import CDLL
+
 import numpy as np
 
 from intent.features import discretize
+from intent.samples import native
 from intent.schema import SWIPE, View
 
 TAP, SWIPE_ACTION = 4, 3  # ids of the swipe view's actions
@@ -89,6 +92,16 @@ def _deviate(move: np.ndarray, number: np.ndarray, axis: str) -> np.ndarray:
     return _length(move, axis) + number + other_way * np.uint8(_SEGMENTS[axis] - 2) - np.uint8(1)
 
 
+_LENGTHS = {  # axis -> [number of the deviation, difference of the ends], for the compiled form
+    axis: _deviate(
+        np.tile(np.arange(256, dtype=np.uint8), 4),
+        np.repeat(np.arange(4, dtype=np.uint8), 256),
+        axis,
+    ).reshape(4, 256)
+    for axis in _SEGMENTS
+}
+
+
 def _deviation(length: np.ndarray, move: np.ndarray, axis: str) -> np.ndarray:
     """The number of the deviation from what the ends tell; more than 3 for none."""
     off = length - _length(move, axis) + np.uint8(1)
@@ -144,6 +157,34 @@ def unfold(
         odd: indices [k] of the odd actions.
     """
     ids = np.empty((len(columns["action"]), len(_FEATURES)), np.uint8)
+    if (compiled := native.slices()) is not None:
+        _unfold_compiled(compiled, ids, columns, gap_A)
+    else:
+        _unfold_blocks(ids, columns, gap_A, tap, swipe)
+    ids[odd] = columns["odd"]
+    return ids
+
+
+def _unfold_compiled(
+    compiled: CDLL, ids: np.ndarray, columns: dict[str, np.ndarray], gap_A: np.ndarray
+) -> None:
+    def bytes_(*names: str) -> list[np.ndarray]:
+        return [np.ascontiguousarray(columns[name]) for name in names]
+
+    native.call(
+        compiled.unfold_swipes, len(ids), *bytes_(*_PLAIN), np.ascontiguousarray(gap_A),
+        TAP, *bytes_(*OF_TAPS), SWIPE_ACTION, *bytes_(*OF_SWIPES),
+        _LENGTHS["x"], _LENGTHS["y"], _SEGMENTS["x"], _SEGMENTS["y"], ids,
+    )  # fmt: skip
+
+
+def _unfold_blocks(
+    ids: np.ndarray,
+    columns: dict[str, np.ndarray],
+    gap_A: np.ndarray,
+    tap: np.ndarray,
+    swipe: np.ndarray,
+) -> None:
     lows = np.arange(0, len(ids) + _BLOCK, _BLOCK)
     taps, swipes = np.searchsorted(tap, lows).tolist(), np.searchsorted(swipe, lows).tolist()
     for i, low in enumerate(lows[:-1].tolist()):
@@ -153,8 +194,6 @@ def unfold(
         part |= {name: columns[name][of_taps] for name in OF_TAPS}
         part |= {name: columns[name][of_swipes] for name in OF_SWIPES}
         _unfold_block(ids[each], part, gap_A[each], tap[of_taps] - low, swipe[of_swipes] - low)
-    ids[odd] = columns["odd"]
-    return ids
 
 
 def _unfold_block(

@@ -79,6 +79,11 @@ class Pool:
         for arrays in (self._groups, *self._actions.values()):
             arrays.remove(number)
 
+    def clear(self) -> None:
+        """Let go of everything: the pool is of no more use."""
+        for arrays in (self._groups, *self._actions.values()):
+            arrays.clear()
+
     def index(self, unit: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Where groups are in the pool; -1 where `position` is -1. Any shape.
 
@@ -178,6 +183,10 @@ class _Arrays:
     def remove(self, number: int) -> None:
         """Free the rows of a piece."""
         self._pieces = [piece for piece in self._pieces if piece[2] != number]
+
+    def clear(self) -> None:
+        """Free all memory."""
+        self._columns.clear()
 
     def _hole(self, rows: int) -> int:
         """The first row of the first hole that is large enough, perhaps the one behind the end."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
+from intent.samples import memory
 from intent.samples.feed import Batch, ahead
 from intent.samples.manifest import Manifest
 from intent.samples.plan import ORDER, EpochPlan, Stay, generator
@@ -145,6 +146,7 @@ class TrackFeed:
         return np.array([n for s in self.manifest.shards for n in s.negatives], np.int64)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        memory.steady()
         plan = self.plan(epoch)
         stays = plan.stays(self.rank, self.world, start)
         loaded = self._read(epoch, plan, [s.unit for s in stays])
@@ -172,6 +174,8 @@ class TrackFeed:
                     yield from self._assemble(pool, plan, step, part)
         finally:
             loaded.close()
+            pool.clear()
+            memory.give_back()
 
     def _read(self, epoch: int, plan: EpochPlan, numbers: list[int]) -> Iterator[Share]:
         """What the pool takes in, for each of the units `numbers`."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from intent.errors import IntentError
-from intent.samples import compact, timeline
+from intent.samples import compact, memory, timeline
 from intent.samples.cells import pack_cells, unpack_cells
 from intent.samples.columnar import Rows
 from intent.samples.layout import Column, arrow_schema, columns, needed_columns, view_columns
@@ -99,7 +99,7 @@ def decode_rows(
     Raises:
         IntentError: the arrays of a row do not fit together.
     """
-    _keep_memory()
+    memory.keep()
     values, lengths = _unpack(table, _wanted(stored, schema))
     cuts = lengths["cut_step"]
     views = [v.name for v in schema.views]
@@ -151,15 +151,6 @@ def decode_rows(
 
 
 @cache
-def _keep_memory() -> None:
-    """Have the C library keep memory that is freed, for the next row group.
-
-    glibc hands large blocks back at once, until one larger still was freed (up to 32 MiB, see
-    mallopt(3)). Fresh pages take about a third of the time of decoding.
-    """
-    np.empty(31 << 20, np.uint8)
-
-
 @lru_cache(maxsize=16)
 def _wanted(stored: Schema, schema: Schema) -> dict[str, Column]:
     """The columns that `schema` needs."""

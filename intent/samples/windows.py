@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from intent.features import discretize
+from intent.samples import native
 from intent.schema import View
 
 # The age's id by the number of its finest steps: a table is ten times faster than the formula.
@@ -19,17 +20,37 @@ RECENT_MS = (len(_AGES) - 1) * discretize.age.fine  # from this age on, it is LA
 def gather(ids_AF: np.ndarray, start_B: np.ndarray, count_B: np.ndarray, length: int) -> np.ndarray:
     """The actions [start, start + count) of each group, padded on the right with 0.
 
-    Each window is one copy of memory: an array of all windows that overlap in the tracks is laid
-    over them, and some of its items are taken.
-
     Args:
         ids_AF: packed ids of many tracks, one after the other, in C order.
         start_B, count_B: first action and number of actions, at most `length`.
 
     Returns: [B, length, F] of the same type.
+
+    Raises:
+        IndexError: a window reaches beyond the tracks.
     """
     if not ids_AF.flags.c_contiguous:
-        raise ValueError("tracks must be in C order: windows are laid over their memory")
+        raise ValueError("tracks must be in C order: windows are copies of their memory")
+    actions, width = ids_AF.shape
+    start = np.ascontiguousarray(start_B, np.int64)
+    count = np.ascontiguousarray(count_B, np.int32)
+    wrong = (count < 0) | (count > length) | ((start < 0) | (start + count > actions)) & (count > 0)
+    if wrong.any():
+        raise IndexError(f"windows {np.flatnonzero(wrong)} reach beyond {actions} actions")
+    compiled = native.slices()
+    if compiled is None:
+        return _overlaid(ids_AF, start, count, length)
+    out = np.empty((len(start), length, width), ids_AF.dtype)
+    stride = ids_AF.itemsize * width
+    native.call(compiled.slice_windows, ids_AF, stride, start, count, len(start), length, out)
+    return out
+
+
+def _overlaid(
+    ids_AF: np.ndarray, start_B: np.ndarray, count_B: np.ndarray, length: int
+) -> np.ndarray:
+    """`gather` in NumPy: an array of all windows, which overlap in the tracks, is laid over them,
+    and some of its items are taken; each is one copy of memory."""
     actions, width = ids_AF.shape
     stride = ids_AF.itemsize * width
     window = np.dtype((np.void, stride * length))
@@ -78,6 +99,15 @@ def fill_ages(
         recent_B: how many of the last actions have another age than LAST_AGE.
     """
     batch, length, width = out_BNF.shape
+    compiled, numbers = native.slices(), (np.int64, np.int64, np.int32, np.int32)
+    given = (at_B, start_B, count_B, recent_B)
+    given = [np.ascontiguousarray(a, t) for a, t in zip(given, numbers, strict=True)]
+    if compiled is not None:
+        sizes = (batch, length, width, column, out_BNF.itemsize)
+        table = (_AGES, len(_AGES), discretize.age.fine)
+        native.call(compiled.fill_ages, times_A, *given, *sizes, *table, out_BNF)
+        return
+    at_B, start_B, count_B, recent_B = given
     first = count_B - recent_B - (np.cumsum(recent_B) - recent_B)
     turn = np.arange(int(recent_B.sum()))
     ago = np.repeat(at_B, recent_B) - times_A[turn + np.repeat(start_B + first, recent_B)]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from intent.errors import IntentError
+from intent.samples import native
 from intent.samples.cells import pack_cells, unpack_cells
 from intent.samples.columnar import Rows, TrackRow
 from intent.samples.layout import arrow_schema, columns, needed_columns, unischema
@@ -89,9 +90,13 @@ def same(a: Rows, b: Rows) -> bool:
     )
 
 
+@pytest.mark.parametrize("form", ["compiled", "numpy"])
 @pytest.mark.parametrize("wild", [False, True])
 @pytest.mark.parametrize("sources", [PAPER.sources, ("browse",), ("swipe", "profile")])
-def test_every_column_of_random_rows_comes_back(wild, sources):
+def test_every_column_of_random_rows_comes_back(monkeypatch, form, wild, sources):
+    assert native.slices() is not None
+    if form == "numpy":
+        monkeypatch.setattr(native, "slices", lambda: None)
     schema = PAPER.keep(sources)
     for seed in range(8):
         rng = np.random.default_rng(seed)

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intent.features import discretize
+from intent.samples import native
 from intent.samples.windows import LAST_AGE, RECENT_MS, fill_ages, gather, window_times
 
 AT = 1_700_000_000_000
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture(params=["compiled", "numpy"], autouse=True)
+def form(request, monkeypatch):
+    """Both forms of everything; setup builds the compiled one."""
+    if request.param == "numpy":
+        monkeypatch.setattr(native, "slices", lambda: None)
+    else:
+        assert native.slices() is not None
+    return request.param
+
+
+def test_windows_beyond_the_tracks_are_refused(form):
+    ids = np.ones((9, 2), np.uint8)
+    for start, count in ((-1, 3), (7, 3), (0, 5), (0, -1), (1 << 40, 1)):
+        with pytest.raises(IndexError, match="beyond 9 actions"):
+            gather(ids, np.array([0, start]), np.array([2, count]), 4)
+    assert not gather(ids, np.array([1 << 40]), np.array([0]), 4).any()
+    for wrong in (np.asfortranarray(ids), ids[::2]):
+        with pytest.raises(ValueError, match="C order"):
+            gather(wrong, np.array([0]), np.array([1]), 4)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 3), st.data())
 def test_windows_are_the_actions_and_zeros_behind_them(actions, length, width, data):
     ids = np.random.default_rng(0).integers(1, 999, (actions, width)).astype("<u2")
@@ -32,14 +56,15 @@ def test_windows_are_the_actions_and_zeros_behind_them(actions, length, width, d
     ]
 
 
+@pytest.mark.parametrize("dtype", ["u1", "<u2"])
 @pytest.mark.parametrize("off", [-1, 0, 1])
-def test_ages_are_those_of_the_step_function(off):
+def test_ages_are_those_of_the_step_function(off, dtype):
     steps = np.arange(0, RECENT_MS + 3_600_000, discretize.age.fine)
     times = np.sort(AT - steps - off)
     times = times[times <= AT]
     count = np.array([len(times), 5, 0])
     start = np.array([0, len(times) - 5, 7])
-    whole = np.full((3, len(times), 2), LAST_AGE, np.uint8)
+    whole = np.full((3, len(times), 2), LAST_AGE, dtype)
     late = int((AT - times < RECENT_MS).sum())
     recent = np.array([late, min(late, 5), 0])
     fill_ages(whole, 1, times, np.full(3, AT), start, count, recent)
