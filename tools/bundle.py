@@ -31,7 +31,8 @@ def write_code(folder: Path) -> None:
     with ZipFile(folder / "intent.zip", "w", ZIP_DEFLATED) as archive:
         for package in PACKAGES:
             for path in sorted((ROOT / package).rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
+                compiled = path.suffix in (".c", ".so")  # Python loads no such module from a .zip
+                if path.is_file() and "__pycache__" not in path.parts and not compiled:
                     archive.write(path, path.relative_to(ROOT))
     shutil.copy(ROOT / "jobs" / "build_samples.py", folder)
     shutil.copy(ROOT / "cluster" / "log4j2.properties", folder)

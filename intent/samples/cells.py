@@ -131,11 +131,13 @@ def unpack_cells(
     rows = len(cells[0])
     if any(c.null_count or len(c) != rows for c in cells):
         raise IntentError(_DAMAGED)
-    column = pa.chunked_array(cells)
-    payload = pc.binary_length(column).to_numpy().reshape(-1, rows).astype(np.int64) - _SIZE
+    column, of_ours = pa.chunked_array(cells), {"memory_pool": pa.default_memory_pool()}
+    payload = (
+        pc.binary_length(column, **of_ours).to_numpy().reshape(-1, rows).astype(np.int64) - _SIZE
+    )
     if payload.min() < 0:
         raise IntentError(_DAMAGED)
-    width = _widths(pc.binary_slice(column, 0, len(_HEAD)), payload.shape)
+    width = _widths(pc.binary_slice(column, 0, len(_HEAD), **of_ours), payload.shape)
     fixed = np.array([0 if narrow else d.itemsize for d, _, narrow in kinds])[:, None]
     size = width * np.array([prod(tail) for _, tail, _ in kinds])[:, None]
     lengths = payload // size
@@ -144,7 +146,7 @@ def unpack_cells(
     same = (width == width[:, :1]).all(axis=1).tolist()
     sizes = payload.sum(axis=1).tolist()
     found = []
-    stripped = pc.binary_slice(column, _SIZE, _MOST)  # without an end it overflows
+    stripped = pc.binary_slice(column, _SIZE, _MOST, **of_ours)  # without an end it overflows
     for k, (dtype, tail, narrow) in enumerate(kinds):
         data = _data(stripped.chunk(k), sizes[k])
         if not same[k]:
@@ -157,7 +159,9 @@ def unpack_cells(
 
 def _widths(heads: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
     """Bytes of a value in each cell, by the beginnings of their headers; [K, R]."""
-    heads = _data(heads.combine_chunks(), prod(shape) * len(_HEAD))
+    heads = _data(
+        heads.combine_chunks(memory_pool=pa.default_memory_pool()), prod(shape) * len(_HEAD)
+    )
     words = heads.view(_HEAD_WORDS.dtype).reshape(-1, 3)
     width = (words[:, 2] >> np.uint64(56)).astype(np.int64) - ord("0")
     known = zip(words.T, _HEAD_WORDS, _HEAD_MASK, strict=True)

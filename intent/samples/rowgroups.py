@@ -104,6 +104,7 @@ def _ordered(
         pool.stop()
         for worker in pool._workers:  # as the pool's own `join`, but not for ever
             worker.join(0 if source.stalled else LEAVE_S)
+        source.let_go()  # pool, workers and source hold one another in a circle
 
 
 def _watch(source: Source, over: threading.Event) -> None:

@@ -47,6 +47,11 @@ class Source:
         columns = None if columns is None else list(columns)
         return Source(str(root), fs, base.rstrip("/"), columns, sizes, convert)
 
+    def let_go(self) -> None:
+        """Hold nothing of any size any more."""
+        self.footers.clear()
+        self.publish = self.convert = print
+
     def path(self, name: str) -> str:
         """The full path of a file below the root."""
         return f"{self.base}/{name}"

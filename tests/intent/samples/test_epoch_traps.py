@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 import tracemalloc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from intent.samples import rowgroups
 from intent.samples.petastorm_compat import install
 from intent.samples.reader import TrackFeed
+from intent.samples.shard_reading import Source
 from tests.support.feeds import ids, make_feed, no_new_threads
 
 
@@ -86,6 +88,30 @@ def test_memory_does_not_grow_with_epochs(feed):
 def test_the_measure_notices_a_leak(feed):
     *_, python = growth(feed, 6, keep=[])
     assert python > 100_000
+
+
+def test_nothing_of_an_epoch_waits_for_the_garbage_collector(feed, monkeypatch):
+    """What holds itself in a circle stays until its next run, which may be many epochs away."""
+    plans, sources, plan, of = [], [], TrackFeed.plan, Source.of
+
+    def planned(self, epoch):
+        plans.append(weakref.ref(made := plan(self, epoch)))
+        return made
+
+    def sourced(*args):
+        sources.append(made := of(*args))
+        return made
+
+    monkeypatch.setattr(TrackFeed, "plan", planned)
+    monkeypatch.setattr(Source, "of", sourced)
+    gc.disable()
+    try:
+        for epoch in range(3):
+            assert sum(1 for _ in feed.batches(epoch))
+        assert len(plans) == 3 and not any(made() for made in plans)
+        assert len(sources) == 3 and not any(made.footers for made in sources)
+    finally:
+        gc.enable()
 
 
 def test_threads_stay_where_nobody_ends_the_pool(petastorm, feed, monkeypatch):
