@@ -74,7 +74,10 @@ def measure(size: Size, folder: Path) -> dict:
     found["copy"] = child.run(
         "copying.rates", 1, batch_bytes=batch, source_bytes=whole, seconds=size.copy_s
     )
-    found["memory"] = child.run("habits.memory", 1, root=tracks, epochs=size.memory_epochs)
+    found["memory"] = {
+        cores: child.run("habits.memory", cores, root=tracks, epochs=size.memory_epochs)
+        for cores in (1, 2)
+    }
     found["starts"] = starts(forms.tracks, folder, size.shards, size.repeats)
     found["shuffle"] = child.run("habits.shuffle", 2, root=tracks, pools=size.pools)
     found["profile"] = child.run("habits.profile", 1, root=tracks)
@@ -153,11 +156,12 @@ def figures(found: dict, quick: bool) -> list[dict]:
     note("share_of_memcpy", ours / limit, "share", "aim 0.5", ours / limit >= 0.5)
     note("memcpy_limit", limit, "groups/s")
     note("bytes_delivered_per_group", found["delivered"], "bytes")
-    after = found["memory"]["rss_mib"]
-    growth = median(after[-5:]) / median(after[1:6]) - 1  # the first epoch makes what all use
-    note("memory_growth", growth, "share", "<= 0.05", growth <= 0.05)
-    note("memory_spread", max(after[1:]) / min(after[1:]) - 1, "share")
-    note("memory_peak", found["memory"]["peak_mib"], "MiB")
+    for cores, suffix in ((1, ""), (2, "_two_cores")):
+        after = found["memory"][cores]["rss_mib"]
+        growth = median(after[-5:]) / median(after[1:6]) - 1  # the first epoch makes what all use
+        note(f"memory_growth{suffix}", growth, "share", "<= 0.05", growth <= 0.05)
+        note(f"memory_spread{suffix}", max(after[1:]) / min(after[1:]) - 1, "share")
+        note(f"memory_peak{suffix}", found["memory"][cores]["peak_mib"], "MiB")
     for row in found["starts"]:
         if row["checksums"]:
             note(f"first_batch_{row['shards']}_shards", row["since_imports_s"], "s")

@@ -98,7 +98,7 @@ def _runs(runs: list[tuple[str, dict]]) -> str:
 
 def _costs(found: dict) -> list[str]:
     copy, bytes_ = found["copy"], found["delivered"]
-    after = found["memory"]["rss_mib"]
+    memory, epochs = found["memory"], len(found["memory"][1]["rss_mib"])
     return [
         "## The limit of copying, one core\n",
         f"A group is {bytes_:,.0f} bytes in a batch. Copies of a batch, and what ours reaches:\n",
@@ -106,11 +106,15 @@ def _costs(found: dict) -> list[str]:
             ["copy", "GB/s", "groups/s"],
             [[f"{k}: {KINDS[k]}", v / 1e9, v / bytes_] for k, v in copy.items()],
         ),
-        f"The share is of the first of these.\n\n## Memory over {len(after)} epochs\n",
+        f"The share is of the first of these.\n\n## Memory over {epochs} epochs\n",
         "MiB resident after each epoch, nothing collected by hand. The growth is the median of the "
         "last five over that of the second to the sixth, the spread the highest over the lowest "
         "of all but the first; the C library does not keep as much free memory in each:\n",
-        ", ".join(f"{mib:.0f}" for mib in after) + f"; peak {found['memory']['peak_mib']:.0f}.\n",
+        *(
+            f"{cores} core(s): " + ", ".join(f"{mib:.0f}" for mib in of["rss_mib"])
+            + f"; peak {of['peak_mib']:.0f}.\n"
+            for cores, of in memory.items()
+        ),
         "## To the first batch, one core\n",
         "Shards are copies of one shard. Seconds, medians; open is `open_samples`, with checksums "
         "of all files or without:\n",
