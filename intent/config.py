@@ -82,6 +82,9 @@ class ModelConfig(Section):
     reset_after: bool = Field(True, description="cuDNN's GRU; false is the paper's equation (1)")
     early_fusion: bool = Field(False, description="one Bi-GRU over all views merged by time")
     intra_view: bool = Field(True, description="equations (2) and (3)")
+    attention_scale: Literal["none", "length"] = Field(
+        "none", description="v of (3) as in the paper, or times the number of real actions"
+    )
     inter_view: bool = Field(True, description="equation (4)")
     sources: list[str] | None = Field(None, description="views, history, profile (default: all)")
     tasks: list[str] | None = Field(None, description="tasks to learn (default: all)")

@@ -131,7 +131,7 @@ def _encode(name: str, actions, real, config: ModelConfig):
         actions, real
     )
     if config.intra_view:
-        h = IntraViewAttention(name=f"{name}_intra_view")(h, forward, real)
+        h = IntraViewAttention(config.attention_scale, name=f"{name}_intra_view")(h, forward, real)
     return h, forward, backward
 
 

@@ -1,6 +1,7 @@
 """Intra-view attention: equations (2) and (3) of the paper.
 
-Letters: B batch, N positions of a window, D hidden units of one GRU direction.
+Letters: B batch, N positions of a window, n real actions in it, D hidden units of one GRU
+direction.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from intent.models.masks import masked_softmax
 
 @keras.saving.register_keras_serializable(package="intent")
 class IntraViewAttention(keras.layers.Layer):
-    """Scales every state of a window by its relation to the current action; sums nothing."""
+    """Scales every state of a window by its relation to the current action; sums nothing.
+
+    Args:
+        scale: "none" is equation (3), v_t = a_t h_t. "length" is v_t = n a_t h_t: even attention
+            then leaves a state as it is, where the paper's divides it by n.
+    """
+
+    def __init__(self, scale: str = "none", **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
 
     def build(self, h_shape, last_shape, real_shape):
         self.w_a = self.add_weight(
@@ -27,4 +37,11 @@ class IntraViewAttention(keras.layers.Layer):
 
     def call(self, h, last, real):
         """(h [B, N, 2D], last forward state [B, D], real [B, N]) -> v [B, N, 2D], equation (3)."""
-        return h * self.scores(h, last, real)[..., None]
+        a = self.scores(h, last, real)
+        if self.scale == "length":
+            n = ops.sum(ops.cast(real, "float32"), axis=-1, keepdims=True)
+            a = a * ops.cast(n, a.dtype)
+        return h * a[..., None]
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}

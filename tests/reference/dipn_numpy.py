@@ -118,9 +118,20 @@ def attention_scores(h_N2D: np.ndarray, last_D: np.ndarray, real_N: np.ndarray, 
     return a_N
 
 
-def intra_attention(h_N2D: np.ndarray, last_D: np.ndarray, real_N: np.ndarray, w_a: np.ndarray):
-    """Equation (3), [N, 2D]: each state times its attention; nothing is summed over time."""
-    return h_N2D * attention_scores(h_N2D, last_D, real_N, w_a)[:, None]
+def intra_attention(
+    h_N2D: np.ndarray,
+    last_D: np.ndarray,
+    real_N: np.ndarray,
+    w_a: np.ndarray,
+    attention_scale: str = "none",
+):
+    """Equation (3), [N, 2D]: each state times its attention; nothing is summed over time.
+
+    With attention_scale="length", which is not in the paper, the result is taken times the number
+    of real actions.
+    """
+    v_N2D = h_N2D * attention_scores(h_N2D, last_D, real_N, w_a)[:, None]
+    return {"none": v_N2D, "length": v_N2D * real_N.sum().astype(v_N2D.dtype)}[attention_scale]
 
 
 def attend(query_N2D: np.ndarray, query_real_N: np.ndarray, key_N2D: np.ndarray, key_real_N):
@@ -162,14 +173,24 @@ def dense(x: np.ndarray, w: dict) -> np.ndarray:
     return x @ w["kernel"] + w["bias"]
 
 
-def encode_view(view: View, ids_NF: np.ndarray, w: dict, *, intra_view: bool, dtype):
+def encode_view(
+    view: View,
+    ids_NF: np.ndarray,
+    w: dict,
+    *,
+    intra_view: bool,
+    attention_scale: str = "none",
+    dtype,
+):
     """One window of one view -> (v [N, 2D], real [N], last forward [D], last backward [D])."""
     names = [f.name for f in view.features]
     real_N = ids_NF[:, view.marker_column] > 0
     embedded = [embed(ids, names, w["embedding"], dtype) for ids in ids_NF]
     x_NE = np.stack([relu(dense(e, w["fc"])) for e in embedded])
     h_N2D, forward_D, backward_D = bigru(x_NE, real_N, w["gru"])
-    v_N2D = intra_attention(h_N2D, forward_D, real_N, w["attention"]) if intra_view else h_N2D
+    if not intra_view:
+        return h_N2D, real_N, forward_D, backward_D
+    v_N2D = intra_attention(h_N2D, forward_D, real_N, w["attention"], attention_scale)
     return v_N2D, real_N, forward_D, backward_D
 
 
@@ -182,13 +203,19 @@ def fuse(views: dict, *, inter_view: bool) -> list[np.ndarray]:
 
 
 def features(
-    weights: dict, group: dict, schema: Schema, *, intra_view: bool, inter_view: bool, dtype
+    weights: dict,
+    group: dict,
+    schema: Schema,
+    *,
+    intra_view: bool,
+    inter_view: bool,
+    attention_scale: str = "none",
+    dtype,
 ) -> np.ndarray:
     """The vector of one group that enters every branch (section 4.4)."""
+    how = {"intra_view": intra_view, "attention_scale": attention_scale, "dtype": dtype}
     views = {
-        view.name: encode_view(
-            view, group[view.name], weights[view.name], intra_view=intra_view, dtype=dtype
-        )
+        view.name: encode_view(view, group[view.name], weights[view.name], **how)
         for view in schema.views
     }
     parts = fuse(views, inter_view=inter_view) if views else []
@@ -210,22 +237,27 @@ def forward(
     reset_after: bool = True,
     intra_view: bool = True,
     inter_view: bool = True,
+    attention_scale: str = "none",
     dtype=np.float64,
 ) -> dict[str, np.ndarray]:
     """Logits [B] per task.
 
     `inputs` holds ids per source: a view [B, N, features], "history" [B, 18], "profile" [B, 6].
     intra_view=False takes v = h; inter_view=False lets the v's take the place of the r's; both
-    False is the paper's DIPN-no-attention.
+    False is the paper's DIPN-no-attention. attention_scale: see `intra_attention`.
     """
     weights = _cast(weights, dtype)
     _check_biases(weights, schema, reset_after)
     logits: dict[str, list] = {task.name: [] for task in schema.tasks}
+    how = {
+        "intra_view": intra_view,
+        "inter_view": inter_view,
+        "attention_scale": attention_scale,
+        "dtype": dtype,
+    }
     for b in range(len(next(iter(inputs.values())))):
         group = {name: np.asarray(inputs[name][b]) for name in schema.sources}
-        x = features(
-            weights, group, schema, intra_view=intra_view, inter_view=inter_view, dtype=dtype
-        )
+        x = features(weights, group, schema, **how)
         for task in schema.tasks:
             *hidden, last = weights["tasks"][task.name]["layers"]
             y = x

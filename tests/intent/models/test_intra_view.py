@@ -33,11 +33,30 @@ def test_scores_sum_to_one_or_zero():
     np.testing.assert_allclose(layer.scores(h, last, real).numpy().sum(1), [1, 1, 0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", ["none", "length"])
 @pytest.mark.parametrize("count", range(9))
-def test_more_padding_changes_nothing(count):
+def test_more_padding_changes_nothing(count, scale):
     h, last, real = states([count], 8)
-    layer = IntraViewAttention()
+    layer = IntraViewAttention(scale)
     v = layer(h, last, real).numpy()
     longer = layer(np.pad(h, [(0, 0), (0, 8), (0, 0)]), last, np.pad(real, [(0, 0), (0, 8)]))
     np.testing.assert_allclose(longer[:, :8], v, rtol=1e-6, atol=1e-7)
     assert np.all(longer.numpy()[:, 8:] == 0)
+
+
+def test_scaled_by_the_length_even_attention_leaves_the_states_as_they_are():
+    h, last, real = states([4, 1, 0], 4)
+    paper, scaled = IntraViewAttention(), IntraViewAttention(scale="length")
+    v = paper(h, last, real).numpy()
+    scaled.build(h.shape, last.shape, real.shape)
+    scaled.w_a.assign(paper.w_a)
+    n = np.array([4, 1, 0])[:, None, None]
+    np.testing.assert_allclose(scaled(h, last, real), v * n, rtol=1e-6)
+    scaled.w_a.assign(np.zeros((6, 3)))
+    np.testing.assert_allclose(scaled(h, last, real), h, rtol=1e-6)
+    assert np.abs(v - h).max() > 0.1  # the control: the paper's does not
+
+
+def test_the_scale_is_saved():
+    again = IntraViewAttention.from_config(IntraViewAttention(scale="length").get_config())
+    assert again.scale == "length"

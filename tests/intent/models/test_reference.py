@@ -93,6 +93,7 @@ def reference_logits(model, inputs, schema, config, dtype):
         reset_after=config.reset_after,
         intra_view=config.intra_view,
         inter_view=config.inter_view,
+        attention_scale=config.attention_scale,
         dtype=dtype,
     )
 
@@ -112,6 +113,20 @@ def test_logits_float32(reset_after, intra_view, inter_view):
     for task, logits in expected.items():
         assert np.abs(logits).max() > 0.1
         np.testing.assert_allclose(np.array(got[task]), logits, rtol=1e-5, atol=1e-5)
+
+
+def test_logits_with_attention_scaled_by_the_length():
+    config = ModelConfig(**SIZES, attention_scale="length")
+    model = dipn.build(SCHEMA, config)
+    randomize(model)
+    inputs = random_groups(SCHEMA, COUNTS)
+    expected = reference_logits(model, inputs, SCHEMA, config, np.float32)
+    unscaled = config.model_copy(update={"attention_scale": "none"})
+    paper = reference_logits(model, inputs, SCHEMA, unscaled, np.float32)
+    got = model(inputs)
+    for task, logits in expected.items():
+        np.testing.assert_allclose(np.array(got[task]), logits, rtol=1e-5, atol=1e-5)
+        assert np.abs(logits - paper[task]).max() > 1e-2  # the control
 
 
 @pytest.mark.parametrize(
