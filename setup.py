@@ -61,6 +61,7 @@ setup(
             "samples = jobs.build_samples:app",
             "train = jobs.train:command",
             "evaluate = jobs.evaluate:command",
+            "explain = jobs.explain:command",
             "export = jobs.export:command",
             "score = jobs.score:command",
             "demo = jobs.demo:command",

@@ -54,7 +54,7 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
     quiet_tensorflow()
     directory = read_run(run)
     manifest = open_samples(samples)
-    _check_fit(directory, manifest, samples)
+    check_fit(directory, manifest, samples)
     settings = directory.config
     from intent.models.dipn import reduce_schema  # brings Keras, so not before the checks
 
@@ -105,13 +105,18 @@ def _undersampling(learnt: float, kept: float) -> list[str]:
     return notes
 
 
-def load_model(directory: RunDir):
-    """The trained model of a run; IntentError where training has not ended."""
+def check_trained(directory: RunDir) -> None:
+    """IntentError where training has not ended."""
     if not directory.model.exists():
         raise IntentError(
             f"{directory.path} has no model.keras: training has not ended; the same "
             "`intent train` command goes on with it"
         )
+
+
+def load_model(directory: RunDir):
+    """The trained model of a run; IntentError where training has not ended."""
+    check_trained(directory)
     import keras
 
     import intent.models.dipn  # noqa: F401  registers the layers
@@ -119,7 +124,7 @@ def load_model(directory: RunDir):
     return keras.saving.load_model(directory.model, compile=False)
 
 
-def _check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
+def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
     """Ids must mean the same in the run and in the samples."""
     from intent.samples.manifest import dictionaries_name
 

@@ -97,6 +97,7 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
     directory = open_run(run, settings, manifest, comm)
     if comm.rank == 0:  # the device bundle needs them, and the samples may be far away by then
         save_dictionaries(directory.path, load_dictionaries(samples, manifest))
+        directory.note_samples(samples)
     feed, held_out = feeds(samples, manifest, settings, comm)
     summary = fit(model, feed, held_out, settings.train, comm, directory)
     return summary if comm.rank == 0 else None

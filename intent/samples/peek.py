@@ -10,6 +10,7 @@ import difflib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from shlex import quote
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +71,7 @@ def group_at(root: str, manifest: Manifest, user: str, moment: int) -> tuple[Uni
     first = cuts_of(root, manifest, user)[0].at[0]
     raise IntentError(
         f"{root}: user {user!r} has no cut at or before {iso(moment)}; the first one is at "
-        f"{iso(first)}. Without --at all cuts of the user are listed"
+        f"{iso(first)}; all are listed by: intent samples peek {root} --user {quote(user)}"
     )
 
 

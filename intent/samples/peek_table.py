@@ -26,8 +26,8 @@ def show_cuts(cuts: Sequence[Mapping], user: str, schema: Schema, place: str) ->
     """Print a user's cuts (of `peek_words.describe_cut`), in order, and how to see one of them."""
     views = [v.name for v in schema.views]
     days = len({c["at"][:10] for c in cuts})
-    title = f"{plural(len(cuts), 'cut')} of user {_plain(user)} on {plural(days, 'day')}"
-    table = _lines(title)
+    title = f"{plural(len(cuts), 'cut')} of user {plain(user)} on {plural(days, 'day')}"
+    table = lines(title)
     table.add_column("cut (UTC)", no_wrap=True)
     for task in schema.tasks:
         table.add_column(f"bought within {horizon(task.horizon_ms)}")
@@ -40,7 +40,7 @@ def show_cuts(cuts: Sequence[Mapping], user: str, schema: Schema, place: str) ->
         before = cut["at"]
         answers = [_yes(cut["labels"][t.name]) for t in schema.tasks]
         table.add_row(cut["at"], *answers, *[f"{cut['lengths'][v]:,}" for v in views])
-    console = _console()
+    console = terminal()
     console.print(table)
     console.print(
         f"One of them: intent samples peek {place} --user {_quoted(user)} --at {cuts[-1]['at']}",
@@ -55,8 +55,8 @@ def show_group(group: Mapping, schema: Schema, note: str | None = None, whole: b
         note: what is to be said about the cut.
         whole: whether to print what is not a view, too.
     """
-    console = _console()
-    console.print(_head(group, schema, note))
+    console = terminal()
+    console.print(head(group, schema, note))
     if whole and "history" in group:
         console.print(_history(group["history"]))
     for view, actions in group["views"].items():
@@ -64,30 +64,31 @@ def show_group(group: Mapping, schema: Schema, note: str | None = None, whole: b
         console.print(_actions(view, actions, length, schema, console.width))
 
 
-def _head(group: Mapping, schema: Schema, note: str | None) -> Table:
+def head(group: Mapping, schema: Schema, note: str | None) -> Table:
+    """Whose group it is, when, what followed, and how much is known."""
     weekday = datetime.fromtimestamp(group["time"] / 1000, UTC).strftime("%A")
-    head = Table(show_header=False)
-    head.add_column(no_wrap=True)
-    head.add_column(overflow="fold")
-    head.add_row("user", _plain(group["user"]))
-    head.add_row("cut", f"{group['at']}, a {weekday}" + (f"\n{note}" if note else ""))
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("user", plain(group["user"]))
+    table.add_row("cut", f"{group['at']}, a {weekday}" + (f"\n{note}" if note else ""))
     for task in schema.tasks:
-        head.add_row(f"bought within {horizon(task.horizon_ms)}", _yes(group["labels"][task.name]))
+        table.add_row(f"bought within {horizon(task.horizon_ms)}", _yes(group["labels"][task.name]))
     if "session_start" in group:
-        head.add_row("windows begin", f"with the session, {group['session_start']}")
+        table.add_row("windows begin", f"with the session, {group['session_start']}")
     sizes = [f"{n:,} {v}" for v, n in group["lengths"].items()]
-    head.add_row("actions in windows", f"{', '.join(sizes)}; of at most {schema.length:,} each")
+    table.add_row("actions in windows", f"{', '.join(sizes)}; of at most {schema.length:,} each")
     if "profile" in group:
         levels = {n: p["level"] for n, p in group["profile"].items()}
         known = [f"{n} {level}" for n, level in levels.items() if level is not None]
         unknown = [n for n, level in levels.items() if level is None]
         words = known + ([f"unknown: {', '.join(unknown)}"] if known and unknown else [])
-        head.add_row("profile", "; ".join(words) or "unknown")
-    return head
+        table.add_row("profile", "; ".join(words) or "unknown")
+    return table
 
 
 def _history(counts: Mapping) -> Table:
-    table = _lines("How often before, up to the cut")
+    table = lines("How often before, up to the cut")
     table.add_column("")
     for _, days, _, _ in HISTORY_WINDOWS:
         table.add_column(plural(days, "day"), justify="right")
@@ -102,13 +103,13 @@ def _actions(
 ) -> Table:
     some = "all" if len(actions) == length else f"the last {len(actions):,} of"
     full = ", a full window" if length == schema.length else ""
-    table = _lines(f"{view}: {some} {length:,} actions{full}" if length else f"{view}: no action")
+    table = lines(f"{view}: {some} {length:,} actions{full}" if length else f"{view}: no action")
     columns = [c for c in _COLUMNS[view] if not c.wide or width >= WIDE] if actions else []
     for column in columns:
         table.add_column(column.heading, no_wrap=not column.name, overflow="fold")
     for action in actions:
         table.add_row(*[c.cell(action) or NONE for c in columns])
-    if any(_where(action) for action in actions if view == "swipe"):
+    if any(where(action) for action in actions if view == "swipe"):
         table.caption = (
             "where: % from the left, from the top; the middle of a segment of the screen"
         )
@@ -116,15 +117,16 @@ def _actions(
     return table
 
 
-def _before(action: Mapping) -> str:
+def before(action: Mapping) -> str:
+    """How long before the cut an action was."""
     return ago(action["before_ms"]) if action["before_ms"] else "at the cut"
 
 
 def _word(feature: str) -> Callable[[Mapping], str]:
-    return lambda action: _plain(action["words"][feature] or "")
+    return lambda action: plain(action["words"][feature] or "")
 
 
-def _where(action: Mapping) -> str:
+def where(action: Mapping) -> str:
     """Where a tap or swipe was: "62,38", "62,38 ↗ 91,14"."""
     ids = action["ids"]
     ends = _ENDS.get(action["words"]["action"], ())
@@ -137,7 +139,7 @@ def _middle(ids: Mapping, feature: str) -> str:
     return f"{50 * (low + high):.0f}"
 
 
-def _moved(action: Mapping) -> str:
+def moved(action: Mapping) -> str:
     """The way of a swipe: "up 24-28 %, left 0-6 %"."""
     ways = (("up_down", "length_y"), ("right_left", "length_x"))
     return ", ".join(action["words"][length] for way, length in ways if action["ids"][way])
@@ -161,22 +163,22 @@ class _Column:
 
 _COLUMNS: Mapping[str, tuple[_Column, ...]] = {
     "swipe": (
-        _Column("before", _before),
+        _Column("before", before),
         _Column("gap", _word("time_gap")),
         _Column("action", _word("action")),
         _Column("page", _word("page"), name=True),
-        _Column("where", _where),
-        _Column("moved", _moved, wide=True),
+        _Column("where", where),
+        _Column("moved", moved, wide=True),
         _Column("took", _word("duration")),
     ),
     "tap": (
-        _Column("before", _before),
+        _Column("before", before),
         _Column("event", _word("event")),
         _Column("page", _word("page"), name=True),
         _Column("button", _word("button"), name=True),
     ),
     "browse": (
-        _Column("before", _before),
+        _Column("before", before),
         _Column("age", _word("age")),
         _Column("type", _word("type")),
         _Column("leaf category", _word("leaf_category"), name=True),
@@ -187,12 +189,12 @@ _COLUMNS: Mapping[str, tuple[_Column, ...]] = {
 }
 
 
-def _console() -> Console:
+def terminal() -> Console:
     """Names come from logs, so nothing in them is markup."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def _lines(title: str) -> Table:
+def lines(title: str) -> Table:
     """A table without a frame: there is more room for what it says."""
     return Table(
         title=f"\n{title}",
@@ -208,7 +210,7 @@ def _yes(label: int) -> str:
     return "yes" if label else "no"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What could move the cursor or colour the screen is replaced."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
@@ -216,4 +218,4 @@ def _plain(text: str) -> str:
 def _quoted(text: str) -> str:
     from shlex import quote
 
-    return quote(_plain(text))
+    return quote(plain(text))

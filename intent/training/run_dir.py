@@ -2,6 +2,7 @@
 
 RUN/config.yaml    the fully resolved configuration
 RUN/manifest.json  what the run was trained on
+RUN/samples.txt    where that was
 RUN/checkpoints/   RUN/metrics.jsonl   RUN/tensorboard/   while it trains
 RUN/model.keras    RUN/report.html     RUN/device/        afterwards
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from intent import storage
 from intent.config import IntentConfig, dump_config, load_config
 from intent.errors import IntentError
 from intent.samples import manifest as manifests
@@ -23,6 +25,7 @@ from intent.training.comm import Communicator, PeerLost
 
 # What may change between two starts of one run: how long it goes on and what it keeps.
 FREE = {"train.epochs", "train.checkpoint_every", "train.keep_checkpoints"}
+SAMPLES = "samples.txt"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class RunDir:
     def model(self) -> Path:
         """The trained model, written when training has ended."""
         return self.path / "model.keras"
+
+    @property
+    def samples(self) -> str | None:
+        """The folder or URL that the run was last trained from; None where no run noted it."""
+        place = self.path / SAMPLES
+        return place.read_text().strip() if place.exists() else None
+
+    def note_samples(self, place: str | Path) -> None:
+        """Note where the run's samples are, for whoever explains its scores."""
+        write_atomically(self.path / SAMPLES, f"{storage.absolute(place)}\n")
 
     @property
     def manifest_hash(self) -> str:
