@@ -78,6 +78,9 @@ class ModelConfig(Section):
     hidden: PositiveInt = Field(32, description="d, the state of one GRU direction (6.1)")
     action_width: PositiveInt = Field(32, description="FC after an action's embeddings (4.1)")
     context_width: PositiveInt = Field(32, description="FC after history and profile embeddings")
+    position_width: PositiveInt | None = Field(
+        None, description="numbers that a position of an r keeps when it is laid flat (null: all)"
+    )
     branch_units: list[PositiveInt] = Field([64], description="hidden FC layers of a task (4.4)")
     reset_after: bool = Field(True, description="cuDNN's GRU; false is the paper's equation (1)")
     early_fusion: bool = Field(False, description="one Bi-GRU over all views merged by time")

@@ -104,7 +104,7 @@ def build(schema: Schema, config: ModelConfig, batch: int | None = None) -> kera
         values[name], *states = _encode(name, actions[name], real[name], config)
         last_states += states
     blocks = [
-        FlatWindow(schema.length, name=f"{name}_flat")(value)
+        FlatWindow(schema.length, name=f"{name}_flat")(_narrow(name, value, config))
         for name, value in _fuse(values, real, config).items()
     ]
     for source in ("history", "profile"):
@@ -146,3 +146,11 @@ def _fuse(values: dict, real: dict, config: ModelConfig) -> dict:
         )
         for a, b in pairs
     }
+
+
+def _narrow(name: str, value, config: ModelConfig):
+    """[B, N, 2D] -> [B, N, position_width] by one matrix for all positions; no bias moves a 0."""
+    if config.position_width is None:
+        return value
+    narrow = keras.layers.Dense(config.position_width, use_bias=False, name=f"{name}_narrow")
+    return narrow(value)

@@ -27,6 +27,10 @@ Weights: one nested dict of arrays. For every view of the schema (V = "swipe", "
     weights["history"]["embedding"][FEATURE]     and weights["profile"], the same, where the schema
     weights["history"]["fc"]["kernel"], ["bias"] has them: the context blocks
 
+    weights["narrow"][BLOCK]                     [2D, k], optional: what every position of a block
+                                                 is multiplied by before it is flattened; BLOCK is
+                                                 "swipe_browse", "swipe_tap", "tap_browse" or V
+
     weights["tasks"][TASK]["layers"]             list of {"kernel", "bias"}; ReLU after each but the
                                                  last, whose width is 1: the logit
 
@@ -194,12 +198,18 @@ def encode_view(
     return v_N2D, real_N, forward_D, backward_D
 
 
-def fuse(views: dict, *, inter_view: bool) -> list[np.ndarray]:
-    """The flattened r's of (4) for the pairs present; the flattened v's where there are none."""
+def fuse(views: dict, *, inter_view: bool, narrow: dict | None = None) -> list[np.ndarray]:
+    """The flattened r's of (4) for the pairs present; the flattened v's where there are none.
+
+    `narrow` has a matrix [2D, k] for each block, and a position is then k numbers wide.
+    """
     pairs = [p for p in PAIRS if set(p) <= set(views)] if inter_view else []
+    blocks = {f"{a}_{b}": inter_attention(*views[a][:2], *views[b][:2]) for a, b in pairs}
     if not pairs:
-        return [v_N2D.ravel() for v_N2D, *_ in views.values()]
-    return [inter_attention(*views[a][:2], *views[b][:2]).ravel() for a, b in pairs]
+        blocks = {name: v_N2D for name, (v_N2D, *_) in views.items()}
+    if narrow is not None:
+        blocks = {name: block_N2D @ narrow[name] for name, block_N2D in blocks.items()}
+    return [block.ravel() for block in blocks.values()]
 
 
 def features(
@@ -218,7 +228,8 @@ def features(
         view.name: encode_view(view, group[view.name], weights[view.name], **how)
         for view in schema.views
     }
-    parts = fuse(views, inter_view=inter_view) if views else []
+    narrow = weights.get("narrow")
+    parts = fuse(views, inter_view=inter_view, narrow=narrow) if views else []
     for name in ("history", "profile"):
         columns = [f.name for f in getattr(schema, name)]
         if columns:

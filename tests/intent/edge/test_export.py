@@ -22,7 +22,7 @@ from intent.samples.undersampling import recalibrate
 from tests.intent.groups import small_schema
 
 SCHEMA = small_schema(length=16)
-CONFIG = ModelConfig(hidden=4, action_width=4, context_width=4, branch_units=[6])
+CONFIG = ModelConfig(hidden=4, action_width=4, context_width=4, position_width=3, branch_units=[6])
 NAMES = {"tap.button": {"names": ["Kaufen", "戻る"], "counts": [2, 1]}}
 
 
@@ -106,8 +106,9 @@ def test_dynamic_range_is_smaller_and_within_what_is_accepted(tmp_path, model, e
     assert [f.name for f in tmp_path.iterdir() if f.name.startswith(".")] == []
 
 
-def test_early_fusion_of_the_paper_s_gru_exports_too(tmp_path):
-    config = CONFIG.model_copy(update={"early_fusion": True, "reset_after": False})
+def test_early_fusion_of_the_paper_s_gru_with_other_head_and_scale_exports_too(tmp_path):
+    variant = {"early_fusion": True, "reset_after": False, "attention_scale": "length"}
+    config = CONFIG.model_copy(update={**variant, "position_width": None})
     model = trained(config)
     export.export_model(model, SCHEMA, config, NAMES, tmp_path / "device", quantize="none")
     inputs = random_groups(SCHEMA, 4, seed=2)

@@ -74,6 +74,31 @@ def test_the_paper_s_size():
     assert model.count_params() == 7_044_092
 
 
+def test_a_narrow_position_costs_the_branches_a_sixteenth():
+    """4 of 64 numbers of a position are laid flat; the same matrix at every position."""
+    model = dipn.build(PAPER, ModelConfig(position_width=4))
+    assert model.get_layer("features").output.shape == (None, 3 * 256 * 4 + 2 * 32 + 6 * 32)
+    narrow = {
+        n: model.get_layer(f"{n}_narrow") for n in ("swipe_browse", "swipe_tap", "tap_browse")
+    }
+    assert all([w.shape for w in layer.weights] == [(64, 4)] for layer in narrow.values())
+    first = [model.get_layer(task).hidden[0].kernel.shape for task in TASKS]
+    assert first == 2 * [(3 * 256 * 4 + 256, 64)]
+
+
+def test_a_position_that_is_narrowed_keeps_its_place():
+    """Order still matters: what a position holds is not pooled with what others hold."""
+    model = make(position_width=2)
+    randomize(model)
+    r, flat = model.get_layer("swipe_tap_inter_view").output, model.get_layer("swipe_tap_flat")
+    inner = keras.Model(model.input, [r, flat.output])
+    r_B, flat_B = inner(random_groups(SCHEMA, [8, 3, 0]))
+    kernel = model.get_layer("swipe_tap_narrow").kernel.numpy()
+    expected = (r_B.numpy() @ kernel).reshape(3, -1)
+    np.testing.assert_allclose(flat_B, expected, rtol=1e-5, atol=1e-6)
+    assert np.any(expected[0] != 0) and np.all(expected[2] == 0)
+
+
 def test_the_batch_may_be_static():
     model = dipn.build(SCHEMA, ModelConfig(**SIZES), batch=1)
     assert all(t.shape[0] == 1 for t in [*model.input.values(), *model.output.values()])

@@ -23,6 +23,8 @@ VARIANTS = [
     {"inter_view": False},
     {"intra_view": False, "inter_view": False},
     {"sources": ["browse"]},
+    {"position_width": None},
+    {"attention_scale": "length"},
 ]
 
 
