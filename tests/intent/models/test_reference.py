@@ -12,9 +12,11 @@ from intent.models import dipn
 from intent.models.losses import step_loss
 from tests.intent.groups import random_groups, small_schema
 from tests.reference import dipn_numpy
+from tests.reference.from_model import reference_weights
 
 SCHEMA = small_schema(length=7, largest=12)
 SIZES = {"hidden": 5, "action_width": 6, "context_width": 4, "branch_units": [9]}
+WIDTHS = [None, 3]  # of a position that is laid flat: the paper's, and a narrow one
 COUNTS = [
     7,
     0,
@@ -42,49 +44,6 @@ def randomize(model: keras.Model, seed: int = 0) -> None:
         w.assign(rng.normal(0, 0.5, w.shape))
 
 
-def dense(layer) -> dict:
-    return {"kernel": layer.kernel.numpy(), "bias": layer.bias.numpy()}
-
-
-def reference_weights(model: keras.Model, schema, config) -> dict:
-    """The nested dict that the reference reads, filled from the model's layers."""
-    weights: dict = {"tasks": {}}
-    for view in schema.views:
-        embedding, gru = (
-            model.get_layer(f"{view.name}_embedding"),
-            model.get_layer(f"{view.name}_bigru"),
-        )
-        weights[view.name] = {
-            "embedding": tables(embedding.lookup),
-            "fc": dense(embedding.fc),
-            "gru": {"forward": one_gru(gru.forward_gru), "backward": one_gru(gru.backward_gru)},
-        }
-        if config.intra_view:
-            attention = model.get_layer(f"{view.name}_intra_view")
-            weights[view.name]["attention"] = attention.w_a.numpy()
-    for source in ("history", "profile"):
-        if getattr(schema, source):
-            block = model.get_layer(f"{source}_context")
-            weights[source] = {"embedding": tables(block.lookup), "fc": dense(block.fc)}
-    for task in schema.tasks:
-        branch = model.get_layer(task.name)
-        layers = [dense(layer) for layer in [*branch.hidden, branch.logit]]
-        weights["tasks"][task.name] = {"layers": layers}
-    return weights
-
-
-def tables(lookup) -> dict:
-    return {name: w.numpy() for name, w in lookup.weights_by_feature.items()}
-
-
-def one_gru(gru) -> dict:
-    cell, bias = gru.cell, gru.cell.bias.numpy()
-    out = {"kernel": cell.kernel.numpy(), "recurrent": cell.recurrent_kernel.numpy()}
-    if gru.reset_after:
-        return {**out, "input_bias": bias[0], "recurrent_bias": bias[1]}
-    return {**out, "bias": bias}
-
-
 def reference_logits(model, inputs, schema, config, dtype):
     return dipn_numpy.forward(
         reference_weights(model, schema, config),
@@ -101,9 +60,14 @@ def reference_logits(model, inputs, schema, config, dtype):
 @pytest.mark.parametrize("reset_after", [True, False])
 @pytest.mark.parametrize("intra_view", [True, False])
 @pytest.mark.parametrize("inter_view", [True, False])
-def test_logits_float32(reset_after, intra_view, inter_view):
+@pytest.mark.parametrize("width", WIDTHS)
+def test_logits_float32(reset_after, intra_view, inter_view, width):
     config = ModelConfig(
-        **SIZES, reset_after=reset_after, intra_view=intra_view, inter_view=inter_view
+        **SIZES,
+        reset_after=reset_after,
+        intra_view=intra_view,
+        inter_view=inter_view,
+        position_width=width,
     )
     model = dipn.build(SCHEMA, config)
     randomize(model)
@@ -127,6 +91,21 @@ def test_logits_with_attention_scaled_by_the_length():
     for task, logits in expected.items():
         np.testing.assert_allclose(np.array(got[task]), logits, rtol=1e-5, atol=1e-5)
         assert np.abs(logits - paper[task]).max() > 1e-2  # the control
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_logits_in_the_paper_s_window(reset_after):
+    """256 positions; lengths at both ends and in between, each view of its own."""
+    schema = small_schema(length=256, largest=12)
+    config = ModelConfig(**SIZES, reset_after=reset_after)
+    model = dipn.build(schema, config)
+    randomize(model)
+    inputs = random_groups(schema, [{"swipe": 256, "tap": 255, "browse": 128}, {"tap": 256}])
+    expected = reference_logits(model, inputs, schema, config, np.float32)
+    got = model(inputs)
+    for task, logits in expected.items():
+        assert np.abs(logits).max() > 0.1
+        np.testing.assert_allclose(np.array(got[task]), logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +138,12 @@ def test_the_comparison_notices_a_wrong_gru():
     assert np.abs(before["realtime"] - after["realtime"]).max() > 1e-2
 
 
-@pytest.mark.parametrize("reset_after", [True, False])
-def test_gradients_against_finite_differences(float64, reset_after):
+@pytest.mark.parametrize(("reset_after", "width"), [(True, 3), (False, None)])
+def test_gradients_against_finite_differences(float64, reset_after, width):
     """d(6)/dw of the model equals a central difference of the reference's loss, per kind of w."""
     schema = small_schema(length=4, largest=5)
-    config = ModelConfig(**{**SIZES, "hidden": 3}, reset_after=reset_after)
+    sizes = {**SIZES, "hidden": 3, "position_width": width}
+    config = ModelConfig(**sizes, reset_after=reset_after)
     model = dipn.build(schema, config)
     randomize(model)
     inputs = random_groups(schema, [4, 0, {"swipe": 3, "tap": 1}, {"tap": 2, "browse": 4}])

@@ -140,6 +140,16 @@ def test_validation_scores_each_real_group_once(whole):
     assert summary["validation"]["auc_longterm"] == pytest.approx(exact, abs=1e-6)
 
 
+def test_the_file_of_a_run_gives_bit_equal_scores(whole):
+    """To those of the weights with which training ended."""
+    _, weights, run = whole
+    trained = small.model(run.config)
+    trained.set_weights(weights)
+    again, inputs = keras.models.load_model(run.model), small.MemoryFeed(50, 16, Solo()).inputs
+    for task, expected in trained(inputs).items():
+        np.testing.assert_array_equal(again(inputs)[task], expected)
+
+
 def test_it_learns(tmp_path):
     summary, _, _ = small.train(tmp_path / "run", epochs=6, groups=600, learning_rate=0.03)
     assert summary["validation"]["auc_longterm"] > 0.65
