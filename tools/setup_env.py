@@ -178,6 +178,13 @@ def keep_classes() -> None:
         subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
+def compile_kernels() -> None:
+    """Compile the model's layers for this CPU; without a compiler training does without."""
+    command = [str(VENV / "bin" / "python"), "-m", "intent.models.kernels.build"]
+    with LOG.open("a") as log:
+        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
 def main() -> None:
     with (ROOT / "requirements.txt").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make test` beside `make demo`: the second waits
@@ -194,7 +201,9 @@ def main() -> None:
         follow(pip_command(), environment, stages)
         stages.enter(len(STAGES) + 1, "compiling Python files")
         compile_python()
-        stages.enter(len(STAGES) + 2, "keeping Spark's classes")
+        stages.enter(len(STAGES) + 2, "the model's kernels: from the cache, or compiling (1 minute)")
+        compile_kernels()
+        stages.enter(len(STAGES) + 3, "keeping Spark's classes")
         keep_classes()
         stages.leave()
         STAMP.write_text(fingerprint())

@@ -158,6 +158,8 @@ def _convert(single: keras.Model, quantize: str, schema: Schema, rate: float) ->
     """
     import tensorflow as tf
 
+    from intent.models import kernels
+
     @tf.function
     def score(**inputs):
         logits = single(inputs, training=False)
@@ -168,7 +170,8 @@ def _convert(single: keras.Model, quantize: str, schema: Schema, rate: float) ->
     module = tf.Module()
     module.weights = [w.value for w in single.weights]
     module.score = score
-    signature = score.get_concrete_function(**specs)
+    with kernels.portable():  # the phone has none
+        signature = score.get_concrete_function(**specs)
     try:
         with tempfile.TemporaryDirectory(prefix="intent-export-") as folder:
             tf.saved_model.save(module, folder, signatures={SIGNATURE: signature})

@@ -8,6 +8,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from intent.models import kernels
+
 
 @keras.saving.register_keras_serializable(package="intent")
 class BiGRU(keras.layers.Layer):
@@ -51,6 +53,9 @@ class BiGRU(keras.layers.Layer):
         the one after the last action that it reads: action n forward, action 1 backward. All three
         are 0 for an empty window.
         """
+        if kernels.usable(actions):
+            weights = [(c.kernel, c.recurrent_kernel, c.bias) for c in self._cells()]
+            return kernels.bi_gru(actions, real, *weights, self.reset_after)
         steps = cudnn_safe(real)
         forward, forward_last = self.forward_gru(actions, mask=steps)
         backward, backward_last = self.backward_gru(actions, mask=steps)
@@ -58,6 +63,9 @@ class BiGRU(keras.layers.Layer):
         keep = ops.cast(real, h.dtype)
         some = keep[:, :1]
         return h * keep[..., None], forward_last * some, backward_last * some
+
+    def _cells(self):
+        return self.forward_gru.cell, self.backward_gru.cell
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "reset_after": self.reset_after}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
+from intent.models import kernels
 from intent.schema import Feature
 
 
@@ -87,6 +88,10 @@ class ActionEmbedding(keras.layers.Layer):
 
     def call(self, ids):
         """Ids [B, N, F] -> (actions [B, N, A], 0 at padding; real [B, N] booleans)."""
+        if kernels.usable(self.fc.kernel):
+            tables = self.lookup.weights_by_feature.values()
+            actions = kernels.lookup(ids, tables, self.fc.kernel, self.fc.bias, self.marker)
+            return actions, ids[..., self.marker] > 0
         ids = ops.cast(ids, "int32")  # LiteRT cannot slice or compare the narrow types
         real = ids[..., self.marker] > 0
         actions = self.fc(self.lookup(ids))

@@ -10,6 +10,7 @@ import math
 import keras
 from keras import ops
 
+from intent.models import kernels
 from intent.models.masks import masked_softmax
 
 
@@ -36,6 +37,8 @@ class InterViewAttention(keras.layers.Layer):
         Position i is the query in both factors, so row i is 0 unless it is real in both views; an
         empty view gives zeros.
         """
+        if kernels.usable(v, u):
+            return kernels.inter_view(v, v_real, u, u_real)
         of_v, of_u = self.attention(v, v_real, u, u_real)
         real = ops.cast(ops.logical_and(v_real, u_real), v.dtype)[..., None]
         return ops.matmul(of_v, v) * ops.matmul(of_u, u) * real

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from intent.models import kernels
 from intent.models.masks import masked_softmax
 
 
@@ -32,11 +33,17 @@ class IntraViewAttention(keras.layers.Layer):
 
     def scores(self, h, last, real):
         """a [B, N] of equation (2): softmax over the real actions of h_t W_a h_n; 0 at padding."""
-        current = ops.matmul(last, ops.transpose(self.w_a))  # W_a h_n, [B, 2D]
+        current = self._current(last)
         return masked_softmax(ops.squeeze(ops.matmul(h, current[..., None]), -1), real)
+
+    def _current(self, last):
+        """W_a h_n of equation (2), [B, 2D]."""
+        return ops.matmul(last, ops.transpose(self.w_a))
 
     def call(self, h, last, real):
         """(h [B, N, 2D], last forward state [B, D], real [B, N]) -> v [B, N, 2D], equation (3)."""
+        if kernels.usable(h):
+            return kernels.intra_view(h, real, self._current(last), self.scale == "length")
         a = self.scores(h, last, real)
         if self.scale == "length":
             n = ops.sum(ops.cast(real, "float32"), axis=-1, keepdims=True)

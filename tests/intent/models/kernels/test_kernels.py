@@ -1,0 +1,210 @@
+"""Every kernel against the layer's own `keras.ops`: values and gradients, any size and length."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from intent.models import kernels
+from intent.models.bigru import BiGRU
+from intent.models.embedding import ActionEmbedding
+from intent.models.inter_view import InterViewAttention
+from intent.models.intra_view import IntraViewAttention
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("INTENT_KERNELS") == "0" or kernels.operators() is None,
+    reason="the kernels are not compiled here (intent doctor says why)",
+)
+CLOSE = 5e-6  # relative to the largest number of an array
+
+
+def windows(counts, length, width, seed=0):
+    """(values [B, N, W], 0 at padding; real [B, N])."""
+    real = np.arange(length) < np.array(counts)[:, None]
+    values = np.random.default_rng(seed).normal(size=(len(counts), length, width))
+    return tf.constant(values * real[..., None], tf.float32), tf.constant(real)
+
+
+def both(layer, inputs, watched):
+    """[(outputs, gradients of inputs and weights)] by `keras.ops` and by the kernel."""
+    layer(*inputs)  # builds it
+    rng = np.random.default_rng(1)
+    for w in layer.weights:
+        w.assign(rng.normal(0, 0.5, w.shape))
+    weights = [w.value for w in layer.weights]
+    results = []
+    for take_kernel in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            if take_kernel:
+                assert kernels.usable(*weights)
+                outputs = layer(*inputs)
+            else:
+                with kernels.portable():
+                    assert not kernels.usable(*weights)
+                    outputs = layer(*inputs)
+            found = outputs if isinstance(outputs, tuple) else (outputs,)
+            found = [o for o in found if o.dtype == tf.float32]
+            chance = np.random.default_rng(2)
+            loss = tf.add_n([tf.reduce_sum(o * chance.normal(size=o.shape)) for o in found])
+        gradients = tape.gradient(loss, [*watched, *weights])
+        results.append((found, [tf.convert_to_tensor(g) for g in gradients]))
+    return results
+
+
+def check(results):
+    (outputs, gradients), (fast_outputs, fast_gradients) = results
+    for a, b in zip([*fast_outputs, *fast_gradients], [*outputs, *gradients], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=CLOSE * np.abs(b).max())
+    assert all(np.abs(o).max() > 0 for o in outputs)
+
+
+SIZES = [(1, 1, 1), (9, 5, 3), (33, 16, 16), (40, 7, 20), (256, 32, 32)]
+COUNTS = [0, 1, 2, 15, 16, 17, 31, 255, 256] * 2
+
+
+@pytest.mark.parametrize("length, width, units", SIZES)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_bi_gru(length, width, units, reset_after):
+    actions, real = windows([min(n, length) for n in COUNTS], length, width)
+    check(both(BiGRU(units, reset_after), (actions, real), [actions]))
+
+
+@pytest.mark.parametrize("length, width, units", SIZES)
+@pytest.mark.parametrize("scale", ["none", "length"])
+def test_intra_view(length, width, units, scale):
+    h, real = windows([min(n, length) for n in COUNTS], length, 2 * units)
+    last = tf.random.stateless_normal((len(COUNTS), units), seed=(1, 2)) / units
+    if length == 1:
+        pytest.skip("one action has the weight 1, whatever the current one: no gradient to compare")
+    check(both(IntraViewAttention(scale), (h, last, real), [h, last]))
+
+
+@pytest.mark.parametrize("length, width, units", SIZES)
+def test_inter_view(length, width, units):
+    v, v_real = windows([min(n, length) for n in COUNTS], length, 2 * units)
+    u, u_real = windows([min(n, length) for n in COUNTS[::-1]], length, 2 * units, seed=5)
+    check(both(InterViewAttention(), (v, v_real, u, u_real), [v, u]))
+
+
+def test_inter_view_of_scores_far_apart():
+    """Scores of some hundreds: e^x of them is beyond float32, their softmax is not."""
+    v, v_real = windows([20, 7], 20, 10)
+    u, u_real = windows([9, 20], 20, 10, seed=5)
+    results = both(InterViewAttention(), (10 * v, v_real, 20 * u, u_real), [])
+    assert np.abs(10 * v @ tf.transpose(20 * u, (0, 2, 1)) / 10**0.5).max() > 200
+    np.testing.assert_allclose(results[1][0][0], results[0][0][0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "int64"])
+@pytest.mark.parametrize("units", [3, 32])
+def test_lookup(dtype, units):
+    tables = [["a", 5, 2], ["marker", 3, 1], ["b", 200, 7]]
+    rng = np.random.default_rng(0)
+    ids = np.stack([rng.integers(0, rows, (11, 29)) for _, rows, _ in tables], -1)
+    ids[..., 1] = rng.integers(1, 3, (11, 29)) * (np.arange(29) < rng.integers(0, 30, (11, 1)))
+    ids = (ids * (ids[..., 1:2] > 0)).astype(dtype)
+    layer = ActionEmbedding(tables, units, marker=1)
+    check(both(layer, (tf.constant(ids),), []))
+    with kernels.portable():
+        _, real = layer(ids)
+    np.testing.assert_array_equal(layer(ids)[1], real)
+
+
+def test_an_id_beyond_its_table_is_an_error():
+    layer = ActionEmbedding([["a", 5, 2], ["marker", 3, 1]], 4, marker=1)
+    ids = np.ones((2, 3, 2), np.uint8)
+    layer(ids)
+    ids[1, 2, 0] = 5
+    with pytest.raises(tf.errors.InvalidArgumentError, match="feature 0 has the id 5.* 5 rows"):
+        layer(ids)
+
+
+def test_more_actions_than_positions_are_an_error():
+    h, _ = windows([3], 3, 4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="4 actions in a window of 3"):
+        kernels.operators().intent_intra_view(h, [4], h[:, 0], by_length=False)
+
+
+def test_what_lies_in_padding_counts_for_nothing():
+    """Not even NaN: kernels never read there."""
+    actions, real = windows([3, 0], 5, 4)
+    layer = BiGRU(6)
+    expected = layer(actions, real)
+    dirty = tf.where(real[..., None], actions, np.nan)
+    for a, b in zip(layer(dirty, real), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    v, u = expected[0], expected[0] + tf.cast(real[..., None], tf.float32)
+    r = InterViewAttention()(v, real, u, real)
+    dirty = tf.where(real[..., None], v, np.nan)
+    np.testing.assert_array_equal(InterViewAttention()(dirty, real, u, real), r)
+
+
+def test_nan_among_the_real_actions_is_not_hidden():
+    actions, real = windows([3], 4, 4)
+    h, *_ = BiGRU(6)(actions + np.nan, real)
+    assert np.isnan(h[0, 0]).any()
+
+
+def test_other_types_and_portable_take_the_layers_own_form():
+    assert kernels.usable(tf.zeros(1))
+    assert not kernels.usable(tf.zeros(1), tf.zeros(1, tf.float64))
+    assert not kernels.usable(ops.cast(tf.zeros(1), "bfloat16"))
+    with kernels.portable():
+        assert not kernels.usable(tf.zeros(1))
+    assert kernels.usable(tf.zeros(1))
+
+
+BITS = """
+import sys, hashlib, numpy as np, tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
+from tests.intent.models.kernels.test_kernels import *
+counts = [min(n, 40) for n in COUNTS * 3]
+digest = hashlib.sha256()
+for layer, parts in ((BiGRU(7), 1), (InterViewAttention(), 2)):
+    inputs = [t for seed in range(parts) for t in windows(counts, 40, 6, seed)]
+    _, (outputs, gradients) = both(layer, inputs, inputs[::2])
+    for t in [*outputs, *gradients]:
+        digest.update(np.asarray(t).tobytes())
+print(kernels.operators().intent_lanes().numpy(), digest.hexdigest())
+"""
+
+
+def run_apart(threads: int, instructions: str = "") -> list[str]:
+    """Lanes and a hash of outputs and gradients, from another process."""
+    environment = os.environ | {"INTENT_KERNELS": instructions, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", BITS, str(threads)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_the_same_bits_for_any_number_of_threads():
+    one, many = run_apart(1), run_apart(5)
+    assert one == many
+    assert one[1] != run_apart(1, "baseline")[1], "negative control: other sums have other bits"
+
+
+@pytest.mark.parametrize("instructions, lanes", [("baseline", "4"), ("avx2", "8")])
+def test_every_instruction_set_computes_the_same(instructions, lanes):
+    """Some of these very tests, in a process held to another set than the best."""
+    if run_apart(1, instructions)[0] != lanes:
+        pytest.skip(f"this processor has no {instructions}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+        + ["-k", "40-7-20 or 9-5-3 or lookup"],
+        env=os.environ | {"INTENT_KERNELS": instructions},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
