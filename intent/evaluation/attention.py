@@ -55,7 +55,7 @@ def attention_of(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> Attent
     if not layers:
         return Attention({}, {})
     before = keras.Model(model.input, {layer.name: layer.input for layer in layers})
-    reached = before.predict_on_batch({name: inputs[name] for name in model.input})
+    reached = before({name: inputs[name] for name in model.input}, training=False)
     return Attention(
         {view: _float32(layer.scores(*reached[layer.name])) for view, layer in intra.items()},
         {

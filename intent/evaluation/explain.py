@@ -8,7 +8,7 @@ Letters: B variants of the group, T tasks that the model has learnt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def explain(
     score = _Scorer(model, every, learnt_rate)
     trials = occlusion.trials(group)
     inputs = occlusion.variants(group, [{}, *(trial.gone for trial in trials)])
-    inputs = occlusion.without_padding(inputs, group.schema, config.early_fusion)
+    inputs = occlusion.without_padding(inputs, group.schema)
     inputs = pick_inputs(model, inputs)
     whole, *without = score(model, inputs)
     one = {name: ids[:1] for name, ids in inputs.items()}
@@ -95,7 +95,7 @@ def explain(
     told["parts"] = _parts(group, trials, effects, dictionaries)
     of_action = {(t.source, t.name): e for t, e in zip(trials, effects, strict=True)}
     for view, actions in told["views"].items():
-        weights = _weights(group, attention, view)
+        weights = _weights(group.schema, inputs, attention, view)
         for i, action in enumerate(actions):
             action |= {"index": i, "text": phrase(view, action), "effect": of_action[view, i]}
             action["attention"] = weights[i] if weights else None
@@ -150,11 +150,13 @@ def _parts(
     return parts
 
 
-def _weights(group: Group, attention: Attention, view: str) -> list[float | None] | None:
+def _weights(
+    schema: Schema, inputs: Mapping[str, np.ndarray], attention: Attention, view: str
+) -> list[float | None] | None:
     """a of equation (2) of a view's actions; None for one that early fusion left out."""
     if "fusion" not in attention.intra:
         return attention.intra[view][0].tolist() if view in attention.intra else None
-    order, length = group.inputs["fusion"][0].astype(int), group.schema.length
-    first = 1 + length * [v.name for v in group.schema.views].index(view)
-    of_source = dict(zip(order.tolist(), attention.intra["fusion"][0].tolist(), strict=True))
-    return [of_source.get(first + i) for i in range(length)]
+    first = 1 + schema.length * [v.name for v in schema.views].index(view)
+    order = inputs["fusion"][0].tolist()
+    of_source = dict(zip(order, attention.intra["fusion"][0].tolist(), strict=True))
+    return [of_source.get(first + i) for i in range(schema.length)]

@@ -1,9 +1,10 @@
 """One group again and again, each time with something taken out: what that does to the score.
 
-An action is taken out as if the app had never logged it: later ones move up, and stay as they are
-otherwise. A history count that is taken out is one of 0, a profile feature is unknown.
+An action is taken out as if the app had never logged it: into a full window an older action moves,
+in a shorter one the later ones move up. All others stay as they are. A history count that is taken
+out is one of 0, a profile feature is unknown.
 
-Letters: B variants of the group, N positions of a window, T tasks.
+Letters: B variants of the group, N positions of a window, M = 2 N, T tasks.
 """
 
 from __future__ import annotations
@@ -16,33 +17,42 @@ import numpy as np
 from intent.samples.fusion import fusion_order
 from intent.samples.units import Unit
 from intent.samples.windows import window_times
-from intent.schema import DAY_MS, HISTORY_ACTIONS, HOUR_MS, Schema
+from intent.schema import DAY_MS, HOUR_MS, Schema
 
 TOGETHER = 64  # variants scored at a time
 RECENT = (HOUR_MS // 6, HOUR_MS, DAY_MS)
 NONE_BEFORE = 1  # the id of a history count of 0
-FUSION = "fusion"  # among a unit's inputs, the order of early fusion
 
 
 @dataclass(frozen=True)
 class Group:
-    """One sample group.
+    """One sample group, with the actions before its windows.
 
     Attributes:
         schema: the sources that the model takes.
-        inputs: of the model, a batch of one.
-        times: view -> [N] epoch ms of its actions.
+        tracks: view -> ids [M, F], left-aligned: the window's actions after as many older ones, or
+            as many as the data still has.
+        times: view -> [M] epoch ms of these.
+        facts: "history" and "profile", where the schema has them -> ids.
         at: epoch ms of the cut.
+        fusion: whether the model takes the order of early fusion.
     """
 
     schema: Schema
-    inputs: dict[str, np.ndarray]
+    tracks: dict[str, np.ndarray]
     times: dict[str, np.ndarray]
+    facts: dict[str, np.ndarray]
     at: int
+    fusion: bool
 
-    def real(self, view: str) -> np.ndarray:
-        """[N] where a view has an action."""
-        return self.inputs[view][0, :, self.schema.view(view).marker_column] > 0
+    def kinds(self, view: str) -> np.ndarray:
+        """[M] the marker's ids of a view's actions, which tell what kind each is; 0 is padding."""
+        return self.tracks[view][:, self.schema.view(view).marker_column]
+
+    def window(self, view: str) -> np.ndarray:
+        """Which actions of a view's track are in its window, [M]."""
+        real = self.kinds(view) > 0
+        return real & (np.cumsum(real) > real.sum() - self.schema.length)
 
 
 @dataclass(frozen=True)
@@ -53,19 +63,17 @@ class Trial:
         part: what it is: "source", "kind" (of action), "fact" (of history or profile), "recent",
             "action", or "everything".
         source: view, "history" or "profile"; empty where it is of several.
-        name: the kind's id, the fact's name, the time's length in ms, the action's position.
-        gone: source -> which of its actions or features, booleans.
+        name: the kind's id, the fact's name, the time's length in ms, the action's place in the
+            window.
+        count: how many actions of the windows, or how many features, it takes out.
+        gone: view -> [M] which actions of its track; "history", "profile" -> which features.
     """
 
     part: str
     source: str
     name: str | int
+    count: int
     gone: Mapping[str, np.ndarray]
-
-    @property
-    def count(self) -> int:
-        """How many actions or features."""
-        return int(sum(mask.sum() for mask in self.gone.values()))
 
 
 def reduced(unit: Unit, schema: Schema) -> Unit:
@@ -79,75 +87,110 @@ def reduced(unit: Unit, schema: Schema) -> Unit:
 
 
 def group_of(unit: Unit, index: int, fusion: bool) -> Group:
-    """A group of a unit; with `fusion`, the order of early fusion is among its inputs."""
-    one, length = np.array([index]), unit.schema.length
+    """A group of a unit; `fusion` as in `Unit.inputs`."""
+    schema, one = unit.schema, np.array([index])
+    longer = replace(unit, schema=replace(schema, length=2 * schema.length))
+    inputs = longer.inputs(one)
     times = {
-        view.name: window_times(unit.times[view.name], *unit.spans(view.name, one), length)[0]
-        for view in unit.schema.views
+        view.name: window_times(
+            unit.times[view.name], *longer.spans(view.name, one), longer.schema.length
+        )[0]
+        for view in schema.views
     }
-    return Group(unit.schema, unit.inputs(one, fusion), times, int(unit.at[index]))
+    return Group(
+        schema=schema,
+        tracks={view.name: inputs[view.name][0] for view in schema.views},
+        times=times,
+        facts={name: inputs[name][0] for name in ("history", "profile") if name in inputs},
+        at=int(unit.at[index]),
+        fusion=fusion,
+    )
 
 
 def trials(group: Group) -> list[Trial]:
-    """Everything that is worth taking out of a group; every single action is among it."""
-    schema, found = group.schema, []
-    real = {view.name: group.real(view.name) for view in schema.views}
-    facts = {s: group.inputs[s][0] for s in ("history", "profile") if getattr(schema, s)}
-    known = {s: ids > (NONE_BEFORE if s == "history" else 0) for s, ids in facts.items()}
-    whole = real | known
-    found.append(Trial("everything", "", "", whole))
-    found += [Trial("source", source, source, {source: mask}) for source, mask in whole.items()]
-    for view in schema.views:
-        kinds = group.inputs[view.name][0, :, view.marker_column]
-        several = np.unique(kinds[real[view.name]]).tolist()
-        for kind in several if len(several) > 1 else ():
-            found.append(Trial("kind", view.name, kind, {view.name: kinds == kind}))
-    for name in HISTORY_ACTIONS if schema.history else ():
-        mine = np.array([f.name.startswith(f"{name}_") for f in schema.history])
-        found.append(Trial("fact", "history", name, {"history": mine & known["history"]}))
-    for column, feature in enumerate(schema.profile):
-        mine = np.arange(len(schema.profile)) == column
-        found.append(Trial("fact", "profile", feature.name, {"profile": mine & known["profile"]}))
-    seen = 0
+    """Everything that is worth taking out of a group; every action of its windows is among it."""
+    known = {
+        source: ids > (NONE_BEFORE if source == "history" else 0)
+        for source, ids in group.facts.items()
+    }
+    windows = {view.name: group.window(view.name) for view in group.schema.views}
+    everything = {view: group.kinds(view) > 0 for view in windows} | known
+    counted = windows | known
+    found = [Trial("everything", "", "", sum(int(m.sum()) for m in counted.values()), everything)]
+    for source, gone in everything.items():
+        found.append(Trial("source", source, source, int(counted[source].sum()), {source: gone}))
+    for view, window in windows.items():
+        found += _kinds(group, view, window)
+    found += _facts(group, known)
+    found += _recent(group, windows)
+    for view, window in windows.items():
+        for place, i in enumerate(np.flatnonzero(window).tolist()):
+            found.append(Trial("action", view, place, 1, {view: np.arange(len(window)) == i}))
+    return found
+
+
+def _kinds(group: Group, view: str, window: np.ndarray) -> list[Trial]:
+    """All actions of a kind, also the older ones: none of them moves into the window."""
+    kinds = group.kinds(view)
+    names, counts = np.unique(kinds[window], return_counts=True)
+    if len(names) < 2:
+        return []
+    counted = zip(names.tolist(), counts.tolist(), strict=True)
+    return [Trial("kind", view, kind, n, {view: kinds == kind}) for kind, n in counted]
+
+
+def _facts(group: Group, known: Mapping[str, np.ndarray]) -> list[Trial]:
+    """The history counts of an action, and each feature of the profile."""
+    names = {"history": [f.name.rpartition("_")[0] for f in group.schema.history]}
+    names["profile"] = [f.name for f in group.schema.profile]
+    found = []
+    for source, there in known.items():
+        for name in dict.fromkeys(names[source]):
+            gone = there & (np.array(names[source]) == name)
+            if gone.any():
+                found.append(Trial("fact", source, name, int(gone.sum()), {source: gone}))
+    return found
+
+
+def _recent(group: Group, windows: Mapping[str, np.ndarray]) -> list[Trial]:
+    """The last minutes, hours, days: those that differ from one another and from everything."""
+    found, seen, everything = [], 0, sum(window.sum() for window in windows.values())
     for span in RECENT:
-        late = {v: mask & (group.times[v] > group.at - span) for v, mask in real.items()}
-        trial = Trial("recent", "", span, late)
-        if seen < trial.count < sum(mask.sum() for mask in real.values()):
-            found.append(trial)
-            seen = trial.count
-    for view, mask in real.items():
-        for i in np.flatnonzero(mask).tolist():
-            found.append(Trial("action", view, i, {view: np.arange(len(mask)) == i}))
-    return [trial for trial in found if trial.count or trial.part in ("everything", "source")]
+        gone = {v: (group.kinds(v) > 0) & (group.times[v] > group.at - span) for v in windows}
+        count = int(sum((gone[v] & windows[v]).sum() for v in windows))
+        if seen < count < everything:
+            found.append(Trial("recent", "", span, count, gone))
+            seen = count
+    return found
 
 
 def variants(group: Group, gone: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The model's inputs for the group without each of `gone`, a batch of B."""
-    inputs, times, counts = {}, [], []
+    length, inputs, times, counts = group.schema.length, {}, [], []
     for view in group.schema.views:
-        name, ids = view.name, group.inputs[view.name][0]
-        keep = group.real(name) & ~_masks(gone, name, len(ids))
-        order, count = np.argsort(~keep, axis=1, kind="stable"), keep.sum(axis=1)
-        out = ids[order]
-        out[np.arange(len(ids)) >= count[:, None]] = 0
-        inputs[name] = out
-        times.append(group.times[name][order])
+        track = group.tracks[view.name]
+        keep = (group.kinds(view.name) > 0) & ~_masks(gone, view.name, len(track))
+        later = np.cumsum(keep[:, ::-1], axis=1)[:, ::-1]  # how many are kept from here on
+        keep &= later <= length
+        order = np.argsort(~keep, axis=1, kind="stable")[:, :length]
+        count = keep.sum(axis=1)
+        out = track[order]
+        out[np.arange(length) >= count[:, None]] = 0
+        inputs[view.name] = out
+        times.append(group.times[view.name][order])
         counts.append(count)
-    for source, nothing in (("history", NONE_BEFORE), ("profile", 0)):
-        if source in group.inputs:
-            ids = group.inputs[source]
-            mask = _masks(gone, source, ids.shape[1])
-            inputs[source] = np.where(mask, nothing, ids).astype(ids.dtype)
-    if FUSION in group.inputs:
-        inputs[FUSION] = fusion_order(times, counts, group.schema.length)
+    for source, ids in group.facts.items():
+        nothing = NONE_BEFORE if source == "history" else 0
+        mask = _masks(gone, source, len(ids))
+        inputs[source] = np.where(mask, nothing, ids).astype(ids.dtype)
+    if group.fusion and times:
+        inputs["fusion"] = fusion_order(times, counts, length)
     return inputs
 
 
-def without_padding(
-    inputs: Mapping[str, np.ndarray], schema: Schema, fusion: bool
-) -> dict[str, np.ndarray]:
+def without_padding(inputs: Mapping[str, np.ndarray], schema: Schema) -> dict[str, np.ndarray]:
     """Windows cut to the longest of them, which changes no score; early fusion takes them whole."""
-    if fusion:
+    if "fusion" in inputs:
         return dict(inputs)
     markers = {view.name: view.marker_column for view in schema.views}
     counts = [(inputs[n][:, :, m] > 0).sum(axis=1).max() for n, m in markers.items()]

@@ -40,11 +40,11 @@ def pair_effects(
     before = keras.Model(model.input, outputs)
     after = keras.Model([*model.input.values(), *outputs], model.output)
     given = [one[name] for name in model.input]
-    r = before.predict_on_batch(dict(zip(model.input, given, strict=True)))
+    r = before(dict(zip(model.input, given, strict=True)), training=False)
     batch = 1 + len(r)
     values = [np.repeat(ids, batch, axis=0) for ids in given]
     for number, r_1ND in enumerate(r, start=1):
-        r_BND = np.repeat(r_1ND, batch, axis=0)
+        r_BND = np.repeat(keras.ops.convert_to_numpy(r_1ND), batch, axis=0)
         r_BND[number] = 0
         values.append(r_BND)
     whole, *without = score(after, values)
