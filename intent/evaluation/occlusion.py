@@ -21,6 +21,7 @@ from intent.schema import DAY_MS, HOUR_MS, Schema
 
 TOGETHER = 64  # variants scored at a time
 RECENT = (HOUR_MS // 6, HOUR_MS, DAY_MS)
+SHORTEST = 2  # positions: of a softmax over one, Keras warns
 NONE_BEFORE = 1  # the id of a history count of 0
 
 
@@ -194,7 +195,7 @@ def without_padding(inputs: Mapping[str, np.ndarray], schema: Schema) -> dict[st
         return dict(inputs)
     markers = {view.name: view.marker_column for view in schema.views}
     counts = [(inputs[n][:, :, m] > 0).sum(axis=1).max() for n, m in markers.items()]
-    longest = max([1, *counts])
+    longest = max([min(SHORTEST, schema.length), *counts])
     return {n: ids[:, :longest] if n in markers else ids for n, ids in inputs.items()}
 
 

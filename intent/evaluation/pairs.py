@@ -36,15 +36,15 @@ def pair_effects(
         return np.zeros((0, len(model.output)))
     import keras
 
-    outputs = [model.get_layer(inter_name(pair)).output for pair in attention.inter]
+    outputs = {n: model.get_layer(n).output for n in map(inter_name, attention.inter)}
     before = keras.Model(model.input, outputs)
-    after = keras.Model([*model.input.values(), *outputs], model.output)
+    after = keras.Model([*model.input.values(), *outputs.values()], model.output)
     given = [one[name] for name in model.input]
     r = before(dict(zip(model.input, given, strict=True)), training=False)
-    batch = 1 + len(r)
+    batch = 1 + len(outputs)
     values = [np.repeat(ids, batch, axis=0) for ids in given]
-    for number, r_1ND in enumerate(r, start=1):
-        r_BND = np.repeat(keras.ops.convert_to_numpy(r_1ND), batch, axis=0)
+    for number, name in enumerate(outputs, start=1):
+        r_BND = np.repeat(keras.ops.convert_to_numpy(r[name]), batch, axis=0)
         r_BND[number] = 0
         values.append(r_BND)
     whole, *without = score(after, values)

@@ -9,6 +9,8 @@ from keras import ops
 
 from intent.config import ModelConfig
 from intent.evaluation.explain import explain
+from intent.evaluation.explain_page import write_explanation
+from intent.evaluation.explain_table import show
 from intent.evaluation.explain_words import by_effect, stands_out
 from intent.models import dipn
 from intent.samples import manifest as manifests
@@ -157,3 +159,26 @@ def test_attention_stands_beside_the_actions_that_got_it(groups, fusion):
     assert all(abs(e) < 1e-6 for a in left_out for e in a["effect"].values())
     assert any(abs(e) > 1e-4 for a in merged for e in a["effect"].values())
     assert told["pairs"] == []
+
+
+@pytest.mark.parametrize("sources", [["browse"], ["tap", "browse"], ["profile"], ["history"]])
+def test_any_sources_can_be_shown_empty_windows_too(groups, sources, tmp_path, capsys):
+    unit, index = next(
+        (u, i) for u, i in groups if u.low["browse"][i] == u.end["browse"][i] < u.end["tap"][i]
+    )
+    config = ModelConfig(**SIZES, sources=sources)
+    model = dipn.build(unit.schema, config)
+    found = explain(model, unit, index, DICTIONARIES, config)
+    assert sorted([*found.told["views"], *({"profile", "history"} & set(found.told))]) == sorted(
+        sources
+    )
+    found.told.update({"source": "test", "notes": []})
+    show(found, "realtime", 8)
+    html = write_explanation(tmp_path / "page.html", found, "realtime", 8).read_text()
+    out = capsys.readouterr().out
+    for text in sources:
+        assert text in out and text in html
+    assert ("Pairs of views" in out) == ("Pairs of views" in html) == (len(sources) == 2)
+    for pair in found.told["pairs"]:  # r is 0 already, for one of the two is empty
+        assert pair["links"] == [] and set(pair["effect"].values()) == {0.0}
+        assert "a view is empty" in out
