@@ -28,10 +28,9 @@ from benchmarks.outcome import outcome, tell  # noqa: E402
 
 REFERENCE = "wide/length"
 VARIANTS = (
-    "wide/none", "without/length", REFERENCE, "narrow_6/length", "low_rank_8/length",
-    "pointwise_4/length", "separable_16x8/length",
+    REFERENCE, "wide/none", "without/length", "pointwise_4/length", "low_rank_8/length",
+    "narrow_6/length", "separable_16x8/length",
 )  # fmt: skip
-LOSS = 0.005  # AUC that a cheaper head may cost at most
 BEGUN = time.monotonic()
 
 
@@ -53,11 +52,12 @@ class Budget:
     step_length: int = 256
     step_batch: int = 128
     rounds: int = 15
+    device: bool = True
 
 
-FULL = Budget(6144, 6, 0.2, 4, 64, 2, 128, 0.3, 3, VARIANTS)
+FULL = Budget(12288, 6, 0.2, 4, 64, 1, 64, 0.3, 3, VARIANTS)
 QUICK = Budget(
-    64, 4, 0.2, 4, 16, 1, 64, 1.0, 1, (REFERENCE, "pointwise_4/length"), 50, 64, 32, 3
+    64, 4, 0.2, 4, 16, 1, 64, 1.0, 1, (REFERENCE, "pointwise_4/length"), 50, 64, 32, 3, False
 )  # fmt: skip
 
 
@@ -98,9 +98,16 @@ def measure(work: Path, b: Budget) -> dict:
     reference = REFERENCE if REFERENCE in runs else b.variants[0]
     compared = judge.compare(files, reference, b.resamples)
     say("what a step costs")
-    costs = step.once(length=b.step_length, batch=b.step_batch, rounds=b.rounds)
-    return {"budget": asdict(b), "runs": runs, "reference": reference, "compared": compared,
-            "costs": costs, "held_out": judge.held_out(files[reference][0])}  # fmt: skip
+    costs = step.once(b.step_length, b.step_batch, b.rounds, b.device)
+    return {
+        "budget": asdict(b),
+        "runs": runs,
+        "reference": reference,
+        "compared": compared,
+        "costs": costs["forms"],
+        "device_mib": costs.get("device_mib", {}),
+        "held_out": judge.held_out(files[reference][0]),
+    }
 
 
 def figures(found: dict, quick: bool) -> list[dict]:
@@ -126,6 +133,9 @@ def figures(found: dict, quick: bool) -> list[dict]:
              share <= 0.1 if default else None)  # fmt: skip
         note(f"gradient_bytes_{form}", cost["gradient_bytes"], "bytes")
         note(f"head_ms_{form}", cost["head_ms"], "ms")
+    for name, size in found["device_mib"].items():
+        own = name == "default"
+        note(f"device_mib_{name}", size, "MiB", "< 2" if own else None, size < 2 if own else None)
     return out
 
 

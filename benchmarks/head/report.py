@@ -35,6 +35,9 @@ def markdown(result: dict, found: dict) -> str:
               [[f, f"{c['head_parameters']:,}", f"{c['parameters']:,}",
                 f"{c['gradient_bytes'] / 1e6:.2f}", f"{c['head_ms']:.1f}"]
                for f, c in found["costs"].items()]),
+        *(["Bundle for a device, weights in 8 bits: " + ", ".join(
+            f"{name} {size:.2f} MiB" for name, size in found["device_mib"].items()) + ".\n"]
+          if found["device_mib"] else []),
         "## What attention passes on\n",
         "Of 64 held-out groups, before and after the training, means over seeds.\n",
         table(["variant", "", "loss of the last epoch", "v, rms", "spread of scores", "r, rms"],

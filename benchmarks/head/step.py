@@ -1,6 +1,6 @@
 """What a head costs a step: time of its forward and backward pass and of Adam, alone and in turns.
 
-python -m benchmarks.head.step '{"length": 256, "batch": 128, "rounds": 9}'
+python -m benchmarks.head.step '{"length": 256, "batch": 128, "rounds": 9, "device": true}'
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -69,8 +70,26 @@ def training_step(head, batch: int):
     return lambda: [x.numpy() for x in step()]
 
 
-def once(**options: object) -> dict[str, dict]:
-    """`measure` in a fresh process."""
+def device_mib(length: int) -> dict[str, float]:
+    """Size of the bundle for a device with weights in 8 bits: the wide head's and the default's."""
+    from intent.config import ModelConfig
+    from intent.edge.export import export_model
+    from intent.models.dipn import build
+    from intent.schema import PAPER
+
+    schema, found = replace(PAPER, length=length), {}
+    configs = {"wide": ModelConfig(position_width=None), "default": ModelConfig()}
+    for name, config in configs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "device"
+            summary = export_model(build(schema, config), schema, config, {}, out)
+        found[name] = summary["size_mib"]
+    return found
+
+
+def once(length: int, batch: int, rounds: int, device: bool) -> dict[str, dict]:
+    """ "forms": what `measure` gives; "device_mib", if `device`. In a fresh process."""
+    options = {"length": length, "batch": batch, "rounds": rounds, "device": device}
     env = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
     command = [sys.executable, "-m", "benchmarks.head.step", json.dumps(options)]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
@@ -80,4 +99,7 @@ def once(**options: object) -> dict[str, dict]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(**json.loads(sys.argv[1]))))
+    given = json.loads(sys.argv[1])
+    device = given.pop("device")
+    costs = {"forms": measure(**given)}
+    print(json.dumps(costs | ({"device_mib": device_mib(given["length"])} if device else {})))
