@@ -23,6 +23,7 @@ from keras import ops
 
 log = logging.getLogger(__name__)
 _portable: ContextVar[bool] = ContextVar("intent_portable", default=False)
+_bfloat16: ContextVar[bool] = ContextVar("intent_bfloat16", default=False)
 
 
 @contextmanager
@@ -35,12 +36,28 @@ def portable():
         _portable.reset(token)
 
 
+@contextmanager
+def bfloat16_products():
+    """Within it kernels are traced with products in bfloat16 where the processor has a unit for
+    them (inter-view attention: nine tenths of the products); sums and all else stay float32."""
+    token = _bfloat16.set(True)
+    try:
+        yield
+    finally:
+        _bfloat16.reset(token)
+
+
+def has_bfloat16() -> bool:
+    """Whether `bfloat16_products` changes anything: the kernels are there, and AMX is."""
+    return operators() is not None and bool(operators().intent_abilities().bfloat16)
+
+
 def usable(*tensors) -> bool:
     """Whether these tensors can go to a kernel.
 
     They can on TensorFlow without a GPU (there cuDNN is faster), in float32, where the kernels are
     compiled, and outside of `portable`. INTENT_KERNELS in the environment names the instruction set
-    (avx512, avx2, baseline; by default the best that there is); 0 switches the kernels off.
+    (amx, avx512, avx2, baseline; by default the best that there is); 0 switches the kernels off.
     """
     if _portable.get() or keras.backend.backend() != "tensorflow":
         return False
@@ -96,7 +113,8 @@ def intra_view(h, real, current, by_length: bool):
 
 def inter_view(v, v_real, u, u_real):
     """r [B, N, W] of equation (4)."""
-    return operators().intent_inter_view(v, lengths(v_real), u, lengths(u_real)).r
+    counts = lengths(v_real), lengths(u_real)
+    return operators().intent_inter_view(v, counts[0], u, counts[1], coarse=_bfloat16.get()).r
 
 
 def lookup(ids, tables: Sequence, kernel, bias, marker: int):
@@ -150,7 +168,9 @@ def _register_gradients(found) -> None:
     def _(op, dr, _da, _dc):
         v, v_counts, u, u_counts = op.inputs
         _, a, c = op.outputs
-        dv, du = found.intent_inter_view_grad(v, v_counts, u, u_counts, a, c, dr)
+        dv, du = found.intent_inter_view_grad(
+            v, v_counts, u, u_counts, a, c, dr, coarse=op.get_attr("coarse")
+        )
         return [dv, None, du, None]
 
     @tf.RegisterGradient("IntentLookup")

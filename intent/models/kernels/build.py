@@ -20,12 +20,17 @@ SOURCES = Path(__file__).parent / "src"
 COMMON = ["-std=c++17", "-fPIC", "-w"]
 # Without these two, GCC keeps apart what no caller of ours could tell apart, and vectorizes less.
 LOOSE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+AVX512 = [
+    *"-mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma".split(),
+    "-mprefer-vector-width=512",
+]
 SETS = {  # an instruction set -> how its file is compiled; chosen when the library is loaded
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
-    "avx512": [*("-mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma".split()),
-               "-mprefer-vector-width=512"],
-}  # fmt: skip
+    "avx512": AVX512,
+    "amx": [*AVX512, *"-mavx512bf16 -mamx-tile -mamx-bf16".split()],
+}
+OPTIONAL = ("amx",)  # GCC knows it since version 11
 TIMEOUT_S = 600
 
 
@@ -104,11 +109,23 @@ def _compile(path: Path) -> None:
             for name, extra in sets.items()
         }
         work[f"{folder}/ops.o"] = [*flags, *COMMON, "-O2", SOURCES / "ops.cc"]
+        optional = {f"{folder}/{name}.o" for name in OPTIONAL}
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda out: _run(["-c", *work[out], "-o", out]), work))
+            made = list(pool.map(lambda out: _object(work[out], out, out in optional), work))
         draft = f"{folder}/draft.so"
-        _run(["-shared", *work, "-o", draft, *tf.sysconfig.get_link_flags()])
+        _run(["-shared", *filter(None, made), "-o", draft, *tf.sysconfig.get_link_flags()])
         os.replace(draft, path)
+
+
+def _object(arguments: list, out: str, optional: bool) -> str | None:
+    """Compile one file to `out`; None where that is optional and fails."""
+    try:
+        _run(["-c", *arguments, "-o", out])
+    except BuildError:
+        if not optional:
+            raise
+        return None
+    return out
 
 
 def _run(arguments: list) -> None:

@@ -29,31 +29,43 @@ static inline void softmax_rows(float* s, int rows, int columns, int stride) {
   }
 }
 
-// Softmax over the rows of each of the first `columns` of S [rows, stride] -> T [rows, wide].
-static inline void softmax_columns(const float* s, int rows, int columns, int stride, float* t,
-                                   int wide) {
-  for (int j = 0; j < columns; j += LANES) {
-    Vec top = load(s + j), sum = Vec{};
-    for (int i = 1; i < rows; ++i) top = larger(top, load(s + (size_t)i * stride + j));
-    for (int i = 0; i < rows; ++i) {
-      Vec e = exponential(load(s + (size_t)i * stride + j) - top);
-      store(t + (size_t)i * wide + j, e);
-      sum += e;
-    }
-    Vec share = 1.f / sum;
-    for (int i = 0; i < rows; ++i) {
-      float* at = t + (size_t)i * wide + j;
-      store(at, load(at) * share);
-    }
-  }
+// Softmax over the rows of each column of S [rows, stride] -> T [rows, wide], in a strip of columns.
+template <int VECTORS>
+static inline void softmax_strip(const float* s, int rows, int stride, float* t, int wide) {
+  Vec top[VECTORS], sum[VECTORS] = {};
+  for (int v = 0; v < VECTORS; ++v) top[v] = load(s + v * LANES);
+  for (int i = 1; i < rows; ++i)
+    for (int v = 0; v < VECTORS; ++v)
+      top[v] = larger(top[v], load(s + (size_t)i * stride + v * LANES));
   for (int i = 0; i < rows; ++i)
-    for (int j = columns; j < wide; ++j) t[(size_t)i * wide + j] = 0;
+    for (int v = 0; v < VECTORS; ++v) {
+      Vec e = exponential(load(s + (size_t)i * stride + v * LANES) - top[v]);
+      store(t + (size_t)i * wide + v * LANES, e);
+      sum[v] += e;
+    }
+  for (int v = 0; v < VECTORS; ++v) sum[v] = 1.f / sum[v];
+  for (int i = 0; i < rows; ++i)
+    for (int v = 0; v < VECTORS; ++v) {
+      float* at = t + (size_t)i * wide + v * LANES;
+      store(at, load(at) * sum[v]);
+    }
 }
 
-// What both directions begin with: v and u with whole vectors in a row, u's transpose, and both
-// softmaxes of the scores, S = v u' / sqrt(W): by rows [p, Q], by columns [p, P].
+// The same over the first `columns`; the rest of T becomes 0.
+static inline void softmax_columns(const float* s, int rows, int columns, int stride, float* t,
+                                   int wide) {
+  int j = 0;
+  for (; j + 4 * LANES <= wide; j += 4 * LANES) softmax_strip<4>(s + j, rows, stride, t + j, wide);
+  for (; j < wide; j += LANES) softmax_strip<1>(s + j, rows, stride, t + j, wide);
+  for (int i = 0; i < rows; ++i)
+    for (int k = columns; k < wide; ++k) t[(size_t)i * wide + k] = 0;
+}
+
+// What both directions begin with: v and u with whole vectors in a row, u's transpose over sqrt(W),
+// and both softmaxes of the scores, S = v u' / sqrt(W): by rows [p, Q], by columns [p, P].
 struct InterView {
   int p, q, width, P, Q, X;
+  float scale;
   float *v, *u, *ut, *by_row, *by_column, *rest;
 
   InterView(const float* v_in, int p, const float* u_in, int q, int width, float* scratch)
@@ -66,10 +78,10 @@ struct InterView {
     rest = by_column + (size_t)P * P;
     widen(v_in, width, p, width, v, X);
     widen(u_in, width, q, width, u, X);
+    scale = 1.f / __builtin_sqrtf((float)width);
     transpose(u, X, q, X, ut, Q);
+    for (size_t i = 0; i < (size_t)X * Q; i += LANES) store(ut + i, load(ut + i) * scale);
     gemm(p, Q, X, v, X, 1, ut, Q, by_row, Q);
-    Vec scale = splat(1.f / __builtin_sqrtf((float)width));
-    for (size_t i = 0; i < (size_t)p * Q; i += LANES) store(by_row + i, load(by_row + i) * scale);
     softmax_columns(by_row, p, p, Q, by_column, P);
     softmax_rows(by_row, p, q, Q);
   }
@@ -119,17 +131,16 @@ static void inter_view_backward(const float* v, int p, const float* u, int q, in
     of_column[i] = column;
   }
   transpose(dc, X, p, X, dct, P);
-  gemm(p, Q, X, da, X, 1, it.ut, Q, ds, Q);  // of the softmax by rows
+  gemm(p, Q, X, da, X, 1, it.ut, Q, ds, Q);  // of the softmax by rows, over sqrt(W)
   gemm(p, P, X, it.v, X, 1, dct, P, dt, P);  // of the softmax by columns
-  Vec scale = splat(1.f / __builtin_sqrtf((float)width));
   for (int i = 0; i < p; ++i) {
     float *ds_i = ds + (size_t)i * Q, *dt_i = dt + (size_t)i * P;
     const float *row = it.by_row + (size_t)i * Q, *column = it.by_column + (size_t)i * P;
-    Vec mean = splat(of_row[i]);
+    Vec mean = splat(of_row[i] * it.scale);
     for (int j = 0; j < Q; j += LANES) {
       Vec d = load(row + j) * (load(ds_i + j) - mean);
-      if (j < P) d += load(column + j) * (load(dt_i + j) - load(of_column + j));
-      store(ds_i + j, d * scale);
+      if (j < P) d += load(column + j) * (load(dt_i + j) - load(of_column + j)) * it.scale;
+      store(ds_i + j, d);
     }
   }
   float* out = it.ut;  // u's transpose is used up, and has room for the longer view

@@ -3,6 +3,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #include "kernels.h"
 
 // Nothing here may be shared between the sets: the linker would keep one of them for all.
@@ -10,6 +14,9 @@ namespace {
 #include "gru.h"
 #include "inter_view.h"
 #include "intra_view.h"
+#ifdef __AMX_BF16__
+#include "inter_view_bf16.h"
+#endif
 }  // namespace
 
 static void lookup_add(const float* row, int width, float* sum) {
@@ -23,6 +30,10 @@ const Kernels* NAME(ISA)() {
   static const Kernels kernels = {
       LANES,         gru_tile,           gru_packed,          gru_scratch,        gru_partial,
       gru_pack,      gru_forward,        gru_backward,        gru_sum,            inter_view_scratch,
-      inter_view_forward, inter_view_backward, intra_view_forward, intra_view_backward, lookup_add};
+      inter_view_forward, inter_view_backward, intra_view_forward, intra_view_backward, lookup_add,
+#ifdef __AMX_BF16__
+      inter_view_bf16_scratch, inter_view_forward_bf16, inter_view_backward_bf16,
+#endif
+  };
   return &kernels;
 }

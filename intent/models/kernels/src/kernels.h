@@ -56,10 +56,19 @@ struct Kernels {
                               const float* weights, const float* dv, float* dh, float* dcurrent);
 
   void (*lookup_add)(const float* row, int width, float* sum);
+
+  // The same with products in bfloat16; null where the processor has no unit for them.
+  size_t (*inter_view_bf16_scratch)(int length, int width);
+  void (*inter_view_forward_bf16)(const float* v, int p, const float* u, int q, int width, float* a,
+                                  float* c, float* r, float* scratch);
+  void (*inter_view_backward_bf16)(const float* v, int p, const float* u, int q, int width,
+                                   const float* a, const float* c, const float* dr, float* dv,
+                                   float* du, float* scratch);
 };
 
 const Kernels* kernels_baseline();
 #ifdef HAVE_X86
 const Kernels* kernels_avx2();
 const Kernels* kernels_avx512();
+const Kernels* kernels_amx() __attribute__((weak));  // null where the compiler is too old for it
 #endif

@@ -8,6 +8,12 @@
 #include <string>
 #include <vector>
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "kernels.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -25,18 +31,31 @@ using tensorflow::TensorShape;
 using tensorflow::errors::InvalidArgument;
 using tensorflow::shape_inference::InferenceContext;
 
+#ifdef HAVE_X86
+// Whether there are tiles for bfloat16, and Linux lets this process use them.
+bool allowed_amx() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  bool tiles = (d >> 22 & 1) && (d >> 24 & 1);
+  if (!tiles || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return false;
+  const int ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18;
+  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
+}
+#endif
+
 // The best instruction set that this processor has, or the one that INTENT_KERNELS names.
 const Kernels& kernels() {
   static const Kernels* best = [] {
     const char* named = std::getenv("INTENT_KERNELS");
     std::string wanted = named ? named : "";
-    bool any = wanted != "avx512" && wanted != "avx2" && wanted != "baseline";
+    bool any = wanted != "amx" && wanted != "avx512" && wanted != "avx2" && wanted != "baseline";
 #ifdef HAVE_X86
     __builtin_cpu_init();
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (avx512 && (any || wanted == "avx512")) return kernels_avx512();
+    if (avx512 && kernels_amx && (any || wanted == "amx") && allowed_amx()) return kernels_amx();
+    if (avx512 && (any || wanted[0] == 'a' && wanted != "avx2")) return kernels_avx512();
     if (avx2 && (any || wanted != "baseline")) return kernels_avx2();
 #endif
     return kernels_baseline();
@@ -283,9 +302,17 @@ int64_t inter_view_cost(int length, int width) {
   return int64_t{8} * length * length * width / kernels().lanes;
 }
 
+size_t inter_view_scratch(int length, int width, bool bfloat16) {
+  return bfloat16 ? kernels().inter_view_bf16_scratch(length, width)
+                  : kernels().inter_view_scratch(length, width);
+}
+
 class InterView : public OpKernel {
  public:
-  using OpKernel::OpKernel;
+  explicit InterView(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("coarse", &bfloat16_));
+    bfloat16_ = bfloat16_ && kernels().inter_view_forward_bf16;
+  }
 
   void Compute(OpKernelContext* context) override {
     const Tensor& v = context->input(0);
@@ -304,24 +331,31 @@ class InterView : public OpKernel {
     float* a = out(context, 1, v.shape());
     float* c = out(context, 2, v.shape());
     if (!context->status().ok()) return;
+    auto forward = bfloat16_ ? kernels().inter_view_forward_bf16 : kernels().inter_view_forward;
     in_parallel(context, batch, inter_view_cost(length, width), [&](int64_t first, int64_t last) {
-      std::vector<float> scratch(kernels().inter_view_scratch(length, width));
+      std::vector<float> scratch(inter_view_scratch(length, width, bfloat16_));
       for (int64_t b = first; b < last; ++b) {
         bool swap = of_v[b] > of_u[b];  // the kernel wants the shorter view first
         int p = std::min(of_v[b], of_u[b]), q = std::max(of_v[b], of_u[b]);
         size_t at = b * length * width;
         if (p > 0)
-          kernels().inter_view_forward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at,
+          forward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at,
                                        r + at, scratch.data());
         for (float* to : {r, a, c}) std::fill(to + at + p * width, to + at + length * width, 0.f);
       }
     });
   }
+
+ private:
+  bool bfloat16_;
 };
 
 class InterViewGrad : public OpKernel {
  public:
-  using OpKernel::OpKernel;
+  explicit InterViewGrad(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("coarse", &bfloat16_));
+    bfloat16_ = bfloat16_ && kernels().inter_view_backward_bf16;
+  }
 
   // Inputs: those of InterView, a, c, and the gradient of r.
   void Compute(OpKernelContext* context) override {
@@ -333,21 +367,25 @@ class InterViewGrad : public OpKernel {
     const float *a = in(context, 4), *c = in(context, 5), *dr = in(context, 6);
     float* d[2] = {out(context, 0, v.shape()), out(context, 1, v.shape())};
     if (!context->status().ok()) return;
+    auto backward = bfloat16_ ? kernels().inter_view_backward_bf16 : kernels().inter_view_backward;
     int64_t cost = 3 * inter_view_cost(length, width);
     in_parallel(context, batch, cost, [&](int64_t first, int64_t last) {
-      std::vector<float> scratch(kernels().inter_view_scratch(length, width));
+      std::vector<float> scratch(inter_view_scratch(length, width, bfloat16_));
       for (int64_t b = first; b < last; ++b) {
         bool swap = of_v[b] > of_u[b];
         int p = std::min(of_v[b], of_u[b]), q = std::max(of_v[b], of_u[b]);
         size_t at = b * length * width, end = at + length * width;
         if (p > 0)
-          kernels().inter_view_backward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at,
+          backward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at,
                                         dr + at, d[swap] + at, d[!swap] + at, scratch.data());
         std::fill(d[swap] + at + p * width, d[swap] + end, 0.f);
         std::fill(d[!swap] + at + (p > 0 ? q : 0) * width, d[!swap] + end, 0.f);
       }
     });
   }
+
+ private:
+  bool bfloat16_;
 };
 
 // ---------------------------------------------------------------------- sums of rows of many tables
@@ -462,14 +500,16 @@ class LookupGrad : public OpKernel {
   int marker_;
 };
 
-class Lanes : public OpKernel {
+class Abilities : public OpKernel {
  public:
   using OpKernel::OpKernel;
 
   void Compute(OpKernelContext* context) override {
-    Tensor* lanes = nullptr;
+    Tensor *lanes = nullptr, *bfloat16 = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, {}, &lanes));
+    OP_REQUIRES_OK(context, context->allocate_output(1, {}, &bfloat16));
     lanes->scalar<int32_t>()() = kernels().lanes;
+    bfloat16->scalar<bool>()() = kernels().inter_view_forward_bf16 != nullptr;
   }
 };
 
@@ -480,10 +520,13 @@ auto unknown = [](InferenceContext* c) {
 
 }  // namespace
 
-REGISTER_OP("IntentLanes").Output("lanes: int32").SetShapeFn([](InferenceContext* c) {
-  c->set_output(0, c->Scalar());
-  return absl::OkStatus();
-});
+// How many floats a vector holds, and whether there are products in bfloat16.
+REGISTER_OP("IntentAbilities").Output("lanes: int32").Output("bfloat16: bool").SetShapeFn(
+    [](InferenceContext* c) {
+      c->set_output(0, c->Scalar());
+      c->set_output(1, c->Scalar());
+      return absl::OkStatus();
+    });
 
 REGISTER_OP("IntentBiGru")
     .Input("actions: float")
@@ -572,6 +615,7 @@ REGISTER_OP("IntentInterView")
     .Output("r: float")
     .Output("a: float")
     .Output("c: float")
+    .Attr("coarse: bool")
     .SetShapeFn([](InferenceContext* c) {
       for (int i = 0; i < 3; ++i) c->set_output(i, c->input(0));
       return absl::OkStatus();
@@ -587,6 +631,7 @@ REGISTER_OP("IntentInterViewGrad")
     .Input("dr: float")
     .Output("dv: float")
     .Output("du: float")
+    .Attr("coarse: bool")
     .SetShapeFn([](InferenceContext* c) {
       c->set_output(0, c->input(0));
       c->set_output(1, c->input(2));
@@ -618,7 +663,7 @@ REGISTER_OP("IntentLookupGrad")
     .Attr("marker: int")
     .SetShapeFn(unknown);
 
-REGISTER_KERNEL_BUILDER(Name("IntentLanes").Device(DEVICE_CPU), Lanes);
+REGISTER_KERNEL_BUILDER(Name("IntentAbilities").Device(DEVICE_CPU), Abilities);
 REGISTER_KERNEL_BUILDER(Name("IntentBiGru").Device(DEVICE_CPU), BiGru);
 REGISTER_KERNEL_BUILDER(Name("IntentBiGruGrad").Device(DEVICE_CPU), BiGruGrad);
 REGISTER_KERNEL_BUILDER(Name("IntentIntraView").Device(DEVICE_CPU), IntraView);

@@ -66,11 +66,49 @@ static inline void widen(const float* from, size_t step, int rows, int width, fl
   }
 }
 
+#ifdef __AVX512F__
+// 16 rows of 16 numbers of 32 bits, across.
+static inline void transpose_block(const uint32_t* from, size_t step, uint32_t* to, size_t wide) {
+  __m512i r[16], s[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(from + i * step);
+  for (int i = 0; i < 16; i += 2) {
+    s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(s[i], s[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(s[i], s[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(s[i + 1], s[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(s[i + 1], s[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i)
+    for (int half = 0; half < 2; ++half) {
+      s[half * 8 + i] = _mm512_shuffle_i32x4(r[half * 8 + i], r[half * 8 + 4 + i], 0x88);
+      s[half * 8 + 4 + i] = _mm512_shuffle_i32x4(r[half * 8 + i], r[half * 8 + 4 + i], 0xdd);
+    }
+  for (int i = 0; i < 8; ++i) {
+    __m512i low = _mm512_shuffle_i32x4(s[i], s[8 + i], 0x88);
+    __m512i high = _mm512_shuffle_i32x4(s[i], s[8 + i], 0xdd);
+    _mm512_storeu_si512(to + (i % 4 + (i / 4) * 4) * wide, low);
+    _mm512_storeu_si512(to + (i % 4 + (i / 4) * 4 + 8) * wide, high);
+  }
+}
+#endif
+
 // The transpose of [rows, width] into [width, wide], filled up with 0 (wide >= rows).
 static inline void transpose(const float* from, size_t step, int rows, int width, float* to,
                              int wide) {
+  int whole = 0, across = 0;
+#ifdef __AVX512F__
+  whole = rows / 16 * 16, across = width / 16 * 16;
+  for (int i = 0; i < whole; i += 16)
+    for (int j = 0; j < across; j += 16)
+      transpose_block((const uint32_t*)from + i * step + j, step, (uint32_t*)to + (size_t)j * wide + i,
+                      wide);
+#endif
   for (int j = 0; j < width; ++j) {
-    for (int i = 0; i < rows; ++i) to[(size_t)j * wide + i] = from[i * step + j];
-    for (int i = rows; i < wide; ++i) to[(size_t)j * wide + i] = 0;
+    float* row = to + (size_t)j * wide;
+    for (int i = j < across ? whole : 0; i < rows; ++i) row[i] = from[i * step + j];
+    for (int i = rows; i < wide; ++i) row[i] = 0;
   }
 }

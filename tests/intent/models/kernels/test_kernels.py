@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -16,10 +17,11 @@ from intent.models.bigru import BiGRU
 from intent.models.embedding import ActionEmbedding
 from intent.models.inter_view import InterViewAttention
 from intent.models.intra_view import IntraViewAttention
+from intent.models.kernels.build import compiler
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("INTENT_KERNELS") == "0" or kernels.operators() is None,
-    reason="the kernels are not compiled here (intent doctor says why)",
+    os.environ.get("INTENT_KERNELS") == "0" or shutil.which(compiler()) is None,
+    reason="the kernels are switched off, or there is no C++ compiler",
 )
 CLOSE = 5e-6  # relative to the largest number of an array
 
@@ -91,6 +93,23 @@ def test_inter_view(length, width, units):
     v, v_real = windows([min(n, length) for n in COUNTS], length, 2 * units)
     u, u_real = windows([min(n, length) for n in COUNTS[::-1]], length, 2 * units, seed=5)
     check(both(InterViewAttention(), (v, v_real, u, u_real), [v, u]))
+
+
+@pytest.mark.parametrize("length, width, units", SIZES)
+def test_inter_view_with_products_in_bfloat16(length, width, units):
+    """Within 3 % of the largest entry, that is within what 8 bits of each factor give."""
+    if not kernels.has_bfloat16():
+        pytest.skip("this processor has no AMX")
+    v, v_real = windows([min(n, length) for n in COUNTS], length, 2 * units)
+    u, u_real = windows([min(n, length) for n in COUNTS[::-1]], length, 2 * units, seed=5)
+    with kernels.bfloat16_products():
+        (outputs, gradients), (coarse, coarse_gradients) = both(
+            InterViewAttention(), (v, v_real, u, u_real), [v, u]
+        )
+    for a, b in zip([*coarse, *coarse_gradients], [*outputs, *gradients], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=0.03 * np.abs(b).max())
+        assert np.all(np.asarray(a)[np.asarray(b) == 0] == 0)
+    assert np.abs(coarse[0] - outputs[0]).max() > CLOSE * np.abs(outputs[0]).max()
 
 
 def test_inter_view_of_scores_far_apart():
@@ -172,7 +191,7 @@ for layer, parts in ((BiGRU(7), 1), (InterViewAttention(), 2)):
     _, (outputs, gradients) = both(layer, inputs, inputs[::2])
     for t in [*outputs, *gradients]:
         digest.update(np.asarray(t).tobytes())
-print(kernels.operators().intent_lanes().numpy(), digest.hexdigest())
+print(kernels.operators().intent_abilities().lanes.numpy(), digest.hexdigest())
 """
 
 
