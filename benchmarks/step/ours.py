@@ -1,0 +1,132 @@
+"""The library's model and training step, as a run uses them, for a child of its own."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.step import meter
+from benchmarks.step.batches import LABELS, Batch
+from intent.config import ModelConfig, TrainConfig
+from intent.quiet import quiet_tensorflow
+from intent.schema import Schema
+
+
+def has_precision() -> bool:
+    """Whether the library trains in other precisions than float32."""
+    return "precision" in TrainConfig.model_fields
+
+
+def portable(wanted: bool) -> AbstractContextManager:
+    """Under it, layers take the keras.ops form, if `wanted`."""
+    from intent.models import kernels
+
+    return kernels.portable() if wanted else nullcontext()
+
+
+class Ours(meter.Variant):
+    """The model of `intent.models.dipn` under `intent.training.step`.
+
+    Args:
+        schema: of the data, as a dict.
+        model, train: fields of ModelConfig and TrainConfig.
+        rates: share of positive groups by task, for the first biases.
+        weights: file to take the weights from; it is written if it is not there.
+        portable: keras.ops alone.
+    """
+
+    def __init__(
+        self, schema: dict, model: dict, train: dict, cores: int, weights: str | None = None,
+        rates: dict | None = None, portable: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        quiet_tensorflow()
+        import keras
+        import tensorflow as tf
+
+        from intent.models.dipn import build, reduce_schema
+        from intent.models.tasks import start_from_base_rates
+        from intent.training.comm import Solo
+        from intent.training.step import adam, make_scoring_step, make_training_step
+
+        self.portable = portable
+        config, options = ModelConfig(**model), TrainConfig(**train)
+        known = Schema.from_dict(schema)
+        if has_precision() and options.precision == "bfloat16":
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        keras.utils.set_random_seed(options.seed)
+        self.model = build(known, config)
+        start_from_base_rates(self.model, rates or {})
+        if weights:
+            share_weights(self.model, Path(weights))
+        self.labels = [t.name for t in reduce_schema(known, config).tasks]
+        self.optimizer = adam(options, self.model)
+        self.compiled_step = make_training_step(
+            self.model, self.optimizer, self.labels, options.task_weights, Solo()
+        )
+        self.compiled_score = make_scoring_step(self.model, self.labels)
+        self.stop = tf.constant(0.0)
+
+    def kernels(self) -> bool:
+        """Whether the layers take the library's CPU kernels: compiled here, and not portable."""
+        from intent.models import kernels
+
+        return not self.portable and bool(kernels.operators())
+
+    def prepare(self, batch: Batch):
+        rows = len(batch[LABELS])
+        inputs = {name: batch[name] for name in self.model.input}
+        return inputs, batch[LABELS], np.ones(rows, np.float32), np.float32(rows)
+
+    def step(self, batch) -> float:
+        """One update of the weights; the loss before it."""
+        with portable(self.portable):
+            loss, _, _ = self.compiled_step(*batch, self.stop)
+        return float(loss)
+
+    def score(self, batch) -> np.ndarray:
+        """Probabilities [B, T]."""
+        with portable(self.portable):
+            return self.compiled_score(batch[0]).numpy()
+
+    def held_out(self, data: str) -> float:
+        """The loss over a file's batches, without learning."""
+        total = 0.0
+        found = self.batches(data)
+        for batch, _ in found:
+            p = np.clip(self.score(batch).astype(np.float64), 1e-7, 1 - 1e-7)
+            total += -np.where(batch[1] > 0, np.log(p), np.log(1 - p)).sum(1).mean()
+        return total / len(found)
+
+    def curve(self, data: str, held_out: str, steps: int, every: int, order: int = 0) -> dict:
+        """Losses of `steps` training steps, and every so often the loss on other groups.
+
+        `order` seeds the order of the file's batches, anew in every pass.
+        """
+        found, losses, held = self.batches(data), [], [self.held_out(held_out)]
+        rng = np.random.default_rng(order)
+        while len(losses) < steps:
+            for i in rng.permutation(len(found))[: steps - len(losses)]:
+                losses.append(self.step(found[i][0]))
+                if len(losses) % every == 0:
+                    held.append(self.held_out(held_out))
+        return {"losses": losses, "held_out": held}
+
+    def parts(self, data: str, seconds: float) -> list[dict]:
+        """Where a step goes, see `parts.of_step`."""
+        from benchmarks.step import parts
+
+        with portable(self.portable):
+            batch, _ = self.batches(data)[0]
+            return parts.of_step(self.model, self.optimizer, batch[0], seconds)
+
+
+def share_weights(model, path: Path) -> None:
+    """Takes the weights from `path`, by variable path; writes them there if there is no file."""
+    if not path.exists():
+        np.savez(path, **{v.path: np.asarray(v.value) for v in model.weights})
+    with np.load(path) as file:
+        for variable in model.weights:
+            variable.assign(file[variable.path])
