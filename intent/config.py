@@ -103,6 +103,9 @@ class TrainConfig(Section):
     beta_2: float = Field(0.999, ge=0, lt=1)
     epsilon: PositiveFloat = 1e-7
     seed: int = Field(0, description="of the initial weights and of the epoch plan")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of products; bfloat16 keeps weights and sums in float32"
+    )
     task_weights: dict[str, float] = Field({}, description="weight of a task's loss (default 1)")
     shuffle_pool: PositiveInt = Field(
         65_536, description="groups among which the order is drawn; tracks of so many are in memory"

@@ -17,7 +17,7 @@ from intent.progress import progress
 
 # Parts of one group share a process, because they share the cost of an import.
 GROUPS = (
-    ("TensorFlow", "Keras", "Horovod", "GPU", "NCCL"),
+    ("TensorFlow", "Keras", "Horovod", "CPU kernels", "GPU", "NCCL"),
     ("Ray",),
     ("NumPy", "pandas", "pyarrow", "Petastorm"),
     ("Java", "Spark", "LiteRT"),
@@ -68,6 +68,7 @@ PARTS = (
     Part("LiteRT", "2.3.0", _pip("ai-edge-litert", "2.3.0")),
     Part("NumPy", "2.4.6", _pip("numpy", "2.4.6")),
     Part("pandas", "2.3.3", _pip("pandas", "2.3.3")),
+    Part("CPU kernels", "", "python -m intent.models.kernels.build says why", needed=False),
     Part("GPU", "", "in requirements.txt: tensorflow[and-cuda] for tensorflow-cpu", needed=False),
     Part("NCCL", "", f"HOROVOD_GPU_OPERATIONS=NCCL {HOROVOD}", needed=False),
 )

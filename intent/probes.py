@@ -95,6 +95,19 @@ def gpu() -> Answer:
     return (str(len(devices)) if devices else ""), ", ".join(names)
 
 
+def kernels() -> Answer:
+    """The instruction set of the model's CPU kernels, which are compiled now if they never were."""
+    from intent.models import kernels
+    from intent.models.kernels.build import build
+
+    path = build()  # its error says why there are none
+    operators = kernels.operators()
+    if operators is None:
+        return "", "switched off, or there is a GPU"
+    name = {4: "baseline", 8: "AVX2", 16: "AVX-512"}[int(operators.intent_abilities().lanes)]
+    return name + (", AMX" if kernels.has_bfloat16() else ""), path.name
+
+
 def nccl() -> Answer:
     import horovod.tensorflow as hvd
 
@@ -133,6 +146,7 @@ PROBES: dict[str, Callable[[], Answer]] = {
     "LiteRT": litert,
     "NumPy": _module("numpy"),
     "pandas": _module("pandas"),
+    "CPU kernels": kernels,
     "GPU": gpu,
     "NCCL": nccl,
 }

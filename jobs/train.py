@@ -87,10 +87,12 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
     from intent.samples.manifest import load_dictionaries, save_dictionaries
     from intent.samples.undersampling import learnt_label_rates
     from intent.training.loop import fit
+    from intent.training.precision import precision
     from intent.training.run_dir import open_run
 
     keras.utils.set_random_seed(settings.train.seed)
-    model = build(manifest.schema, settings.model)
+    with precision(settings.train.precision):
+        model = build(manifest.schema, settings.model)
     train_days, _ = split_days(manifest, settings.train.evaluation_days, settings.train.purge)
     known = manifest.only(train_days)
     start_from_base_rates(model, learnt_label_rates(known, settings.train))
@@ -99,7 +101,8 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
         save_dictionaries(directory.path, load_dictionaries(samples, manifest))
         directory.note_samples(samples)
     feed, held_out = feeds(samples, manifest, settings, comm)
-    summary = fit(model, feed, held_out, settings.train, comm, directory)
+    with precision(settings.train.precision):
+        summary = fit(model, feed, held_out, settings.train, comm, directory)
     return summary if comm.rank == 0 else None
 
 

@@ -201,7 +201,7 @@ def main() -> None:
         follow(pip_command(), environment, stages)
         stages.enter(len(STAGES) + 1, "compiling Python files")
         compile_python()
-        stages.enter(len(STAGES) + 2, "the model's kernels: from the cache, or compiling (1 minute)")
+        stages.enter(len(STAGES) + 2, "CPU kernels: from the cache, or compiling (1 minute)")
         compile_kernels()
         stages.enter(len(STAGES) + 3, "keeping Spark's classes")
         keep_classes()

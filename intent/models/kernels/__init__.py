@@ -68,7 +68,7 @@ def usable(*tensors) -> bool:
 
 @cache
 def operators():
-    """The operators, compiled at the first call where they never were; None where they cannot be."""
+    """The operators, compiled now if they never were; None where there are none."""
     import tensorflow as tf
 
     from intent.models.kernels.build import BuildError, build, library
