@@ -47,6 +47,14 @@ class Written:
         """As the feed's."""
         return self.feed.steps(epoch)
 
+    def state(self, epoch: int, step: int) -> dict:
+        """As the feed's."""
+        return self.feed.state(epoch, step)
+
+    def resume(self, state: dict) -> tuple[int, int]:
+        """As the feed's."""
+        return self.feed.resume(state)
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """As the feed's."""
         for batch in self.feed.batches(epoch, start):
