@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.outcome import outcome, tell  # noqa: E402
 from benchmarks.step import data, gpu, race, report, stages  # noqa: E402
 from benchmarks.step.figures import figures  # noqa: E402
-from benchmarks.step.ours import has_precision  # noqa: E402
 from benchmarks.step.stages import PLAIN, Size  # noqa: E402
 from benchmarks.step.torch_env import python_of  # noqa: E402
 
@@ -56,7 +55,7 @@ def measure(size: Size, folder: Path, torch_env: Path | None) -> dict:
     kinds = make(folder, *shape, size.batch, size.counts)
     python = python_of(torch_env) if torch_env else None
     found: dict = {
-        "size": asdict(size), "precision": has_precision(),
+        "size": asdict(size),
         "lengths": {n: k.lengths for n, k in kinds.items()},
         "rates": kinds["shop"].rates,
     }  # fmt: skip
@@ -64,7 +63,9 @@ def measure(size: Size, folder: Path, torch_env: Path | None) -> dict:
     with ExitStack() as stack:
         say("building ours")
         children = race.start(stack, {"ours": options.pop("ours")})
-        found["kernels"] = children["ours"].ask("kernels")
+        found |= children["ours"].ask("about")
+        if not found["bfloat16"]:
+            options.pop("ours_bfloat16", None)
         if python:
             say("PyTorch's forms")
             weights = options["torch"][1]["weights"]
@@ -105,7 +106,7 @@ def measure(size: Size, folder: Path, torch_env: Path | None) -> dict:
                       n == "ours")  # fmt: skip
         again = stages.variants(kinds["full"], folder, size, python, None) | options
         found["memory"] = stages.memory(names, again, kinds["full"], folder, size)
-    if size.curve_steps and found["precision"]:
+    if size.curve_steps and found["bfloat16"]:
         say("loss curves")
         found["curves"] = stages.curves(kinds, size)
     return found

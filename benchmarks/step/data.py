@@ -16,10 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.feed.data import intent
 from benchmarks.step import batches as files
 from benchmarks.step.batches import LABELS, Batch
-from intent.samples import manifest as manifests
 from intent.schema import PAPER, Schema
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -51,6 +49,8 @@ def make(folder: Path, users: int, days: int, batch: int, counts: dict[str, int]
     Args:
         counts: batches of "full", "shop", "curve", "held_out" and "browse".
     """
+    from benchmarks.feed.data import intent  # these load more than a GPU machine need have
+    from intent.samples import manifest as manifests
     from intent.simulate.shop import simulate
 
     logs, tracks, sessions = folder / "logs", folder / "tracks", folder / "sessions"
@@ -99,6 +99,7 @@ def cut(batch: Batch) -> Batch:
 
 def feed(tracks: Path, schema: Schema, batch: int, **options: object) -> Iterable[Batch]:
     """The batches of an epoch that are full, as a run would get them."""
+    from intent.samples import manifest as manifests
     from intent.samples.petastorm_compat import install
 
     install()

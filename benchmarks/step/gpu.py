@@ -35,6 +35,7 @@ def main(quick: bool, out: Path | None, report: Path | None) -> None:
         print(f"no GPU to measure on: {why}; nothing was measured", file=sys.stderr)
         tell(outcome("train_step", quick, [], gpu=None), out)
         return
+    os.environ.setdefault("KERAS_BACKEND", backends[0])  # there may be no TensorFlow here
     sizes, seconds = (QUICK_SIZES, 0.5) if quick else (SIZES, 2.0)
     found = {b: measure(b, PAPER, sizes, seconds, PRODUCT) for b in backends}
     result = outcome("train_step", quick, figures(found), gpu=device)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,6 @@ from benchmarks.step.batches import LABELS, Batch
 from intent.config import ModelConfig, TrainConfig
 from intent.quiet import quiet_tensorflow
 from intent.schema import Schema
-
-
-def has_precision() -> bool:
-    """Whether the library trains in other precisions than float32."""
-    return "precision" in TrainConfig.model_fields
-
-
-def portable(wanted: bool) -> AbstractContextManager:
-    """Under it, layers take the keras.ops form, if `wanted`."""
-    from intent.models import kernels
-
-    return kernels.portable() if wanted else nullcontext()
 
 
 class Ours(meter.Variant):
@@ -51,13 +40,12 @@ class Ours(meter.Variant):
         from intent.training.comm import Solo
         from intent.training.step import adam, make_scoring_step, make_training_step
 
-        self.portable = portable
         config, options = ModelConfig(**model), TrainConfig(**train)
+        self.portable, self.precision = portable, options.precision
         known = Schema.from_dict(schema)
-        if has_precision() and options.precision == "bfloat16":
-            keras.config.set_dtype_policy("mixed_bfloat16")
         keras.utils.set_random_seed(options.seed)
-        self.model = build(known, config)
+        with self.form():
+            self.model = build(known, config)
         start_from_base_rates(self.model, rates or {})
         if weights:
             share_weights(self.model, Path(weights))
@@ -69,26 +57,36 @@ class Ours(meter.Variant):
         self.compiled_score = make_scoring_step(self.model, self.labels)
         self.stop = tf.constant(0.0)
 
-    def kernels(self) -> bool:
-        """Whether the layers take the library's CPU kernels: compiled here, and not portable."""
+    @contextmanager
+    def form(self) -> Iterator[None]:
+        """What is built and traced within it has this variant's form and precision."""
+        from intent.models import kernels
+        from intent.training.precision import precision
+
+        with kernels.portable() if self.portable else precision(self.precision):
+            yield
+
+    def about(self) -> dict[str, bool]:
+        """Whether the CPU kernels are compiled here, and whether they compute in bfloat16."""
         from intent.models import kernels
 
-        return not self.portable and bool(kernels.operators())
+        there = kernels.operators() is not None
+        return {"kernels": there, "bfloat16": there and kernels.has_bfloat16()}
 
     def prepare(self, batch: Batch):
         rows = len(batch[LABELS])
         inputs = {name: batch[name] for name in self.model.input}
-        return inputs, batch[LABELS], np.ones(rows, np.float32), np.float32(rows)
+        return inputs, batch[LABELS], np.ones(rows, np.float32), np.array(rows, np.float32)
 
     def step(self, batch) -> float:
         """One update of the weights; the loss before it."""
-        with portable(self.portable):
+        with self.form():
             loss, _, _ = self.compiled_step(*batch, self.stop)
         return float(loss)
 
     def score(self, batch) -> np.ndarray:
         """Probabilities [B, T]."""
-        with portable(self.portable):
+        with self.form():
             return self.compiled_score(batch[0]).numpy()
 
     def held_out(self, data: str) -> float:
@@ -118,7 +116,7 @@ class Ours(meter.Variant):
         """Where a step goes, see `parts.of_step`."""
         from benchmarks.step import parts
 
-        with portable(self.portable):
+        with self.form():
             batch, _ = self.batches(data)[0]
             return parts.of_step(self.model, self.optimizer, batch[0], seconds)
 

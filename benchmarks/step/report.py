@@ -133,9 +133,8 @@ def _memory(found: dict) -> list[str]:
 
 def _curves(found: dict) -> list[str]:
     if "curves" not in found:
-        return ["bfloat16: the library has no such setting (train.precision); not measured.\n"] * (
-            not found["precision"]
-        )
+        missing = ["bfloat16: the kernels cannot compute in it on this CPU; not measured.\n"]
+        return [] if found["bfloat16"] else missing
     held = {name: curve["held_out"] for name, curve in found["curves"].items()}
     rows = [[i, *at] for i, at in enumerate(zip(*held.values(), strict=True))]
     steps = len(found["curves"]["float32"]["losses"])

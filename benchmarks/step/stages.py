@@ -13,7 +13,6 @@ from benchmarks.step import race
 from benchmarks.step.batches import load, regrouped, save
 from benchmarks.step.child import Child
 from benchmarks.step.data import Kind
-from benchmarks.step.ours import has_precision
 from intent.config import ModelConfig, TrainConfig
 
 CORES = 2
@@ -73,10 +72,8 @@ def variants(kind: Kind, folder: Path, size: Size, python: Path | None, form: st
             "ours_portable": ("ours.Ours", given | {"portable": True}),
             "plain_wrapper": ("plain.Plain", given | {"form": "bidirectional"}),
             "plain_xla": ("plain.Plain", plain | {"jit": True}),
+            "ours_bfloat16": ("ours.Ours", given | {"train": given["train"] | BFLOAT16}),
         }
-    if has_precision() and size.all_forms:
-        train = {**given["train"], **BFLOAT16}
-        found["ours_bfloat16"] = ("ours.Ours", given | {"train": train})
     if python:
         torch = given | {"python": python, "form": form}
         found["torch"] = ("in_torch.Torch", torch)
