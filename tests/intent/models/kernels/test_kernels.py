@@ -227,3 +227,8 @@ def test_every_instruction_set_computes_the_same(instructions, lanes):
         text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_with_a_gpu_the_layers_keep_to_what_runs_there(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/GPU:0"])
+    assert kernels.operators.__wrapped__() is None
