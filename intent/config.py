@@ -79,7 +79,7 @@ class ModelConfig(Section):
     action_width: PositiveInt = Field(32, description="FC after an action's embeddings (4.1)")
     context_width: PositiveInt = Field(32, description="FC after history and profile embeddings")
     position_width: PositiveInt | None = Field(
-        None, description="numbers that a position of an r keeps when it is laid flat (null: all)"
+        4, description="numbers that a position of an r keeps when it is laid flat (null: all)"
     )
     branch_units: list[PositiveInt] = Field([64], description="hidden FC layers of a task (4.4)")
     reset_after: bool = Field(True, description="cuDNN's GRU; false is the paper's equation (1)")

@@ -49,19 +49,22 @@ def estimate(values: np.ndarray) -> dict:
     }
 
 
-def compare(files: dict[str, list[Path]], reference: str, resamples: int = RESAMPLES) -> dict:
-    """Per variant and task: "auc" and "difference" to `reference`, paired by user and by seed."""
-    all_aucs = {name: aucs(of_variant, resamples) for name, of_variant in files.items()}
-    return {
-        name: {
-            task: {
-                "auc": estimate(values),
-                "difference": estimate(values - all_aucs[reference][task]),
-            }
-            for task, values in of_variant.items()
-        }
-        for name, of_variant in all_aucs.items()
-    }
+def compare(
+    files: dict[str, list[Path]], references: dict[str, str], resamples: int = RESAMPLES
+) -> dict:
+    """Per variant and task its "auc", and its "difference" to its reference, if it has one.
+
+    Differences are paired by user and by seed.
+    """
+    found = {name: aucs(of_variant, resamples) for name, of_variant in files.items()}
+    out: dict = {}
+    for name, of_variant in found.items():
+        for task, values in of_variant.items():
+            judged = {"auc": estimate(values)}
+            if name in references:
+                judged["difference"] = estimate(values - found[references[name]][task])
+            out.setdefault(name, {})[task] = judged
+    return out
 
 
 def held_out(file: Path) -> dict[str, int]:

@@ -25,9 +25,10 @@ def markdown(result: dict, found: dict) -> str:
         f"{held_out['groups']:,} groups of {held_out['users']:,} users, "
         f"{held_out['positives_realtime']:,} and {held_out['positives_longterm']:,} positive.\n",
         "## AUC of the held-out day\n",
-        f"Means over seeds, 95 % intervals over users; differences to {found['reference']}, paired "
-        "by user and by seed; the standard deviation over seeds is of the difference.\n",
-        table(["variant", "task", "AUC", "", "difference", "", "over seeds"], _aucs(found)),
+        "Means over seeds, 95 % intervals over users; differences are paired by user and by seed, "
+        "and their standard deviation is over seeds. Without the r's the scale changes nothing.\n",
+        table(["variant", "task", "AUC", "", "compared with", "difference", "", "sd"],
+              _aucs(found)),
         "## What it costs\n",
         f"With windows of {b['step_length']}. The time is of the head alone, forward, backward and "
         f"Adam, {b['step_batch']} groups, median of {b['rounds']} in turns.\n",
@@ -49,14 +50,12 @@ def _aucs(found: dict) -> list[list[str]]:
     rows = []
     for variant, tasks in found["compared"].items():
         for task, judged in tasks.items():
-            own, less = judged["auc"], judged["difference"]
-            itself = variant == found["reference"]
-            rows.append([
-                variant, task, f"{own['value']:.4f}", _ci(own["ci95"], "{:.4f}"),
-                "" if itself else f"{less['value']:+.4f}",
-                "" if itself else _ci(less["ci95"], "{:+.4f}"),
-                "" if itself or less["seed_sd"] is None else f"sd {less['seed_sd']:.4f}",
-            ])  # fmt: skip
+            own, less = judged["auc"], judged.get("difference")
+            row = [variant, task, f"{own['value']:.4f}", _ci(own["ci95"], "{:.4f}")]
+            if less:
+                row += [found["references"][variant], f"{less['value']:+.4f}"]
+                row += [_ci(less["ci95"], "{:+.4f}"), less["seed_sd"]]
+            rows.append(row + [""] * (8 - len(row)))
     return rows
 
 

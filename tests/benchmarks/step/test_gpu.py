@@ -33,8 +33,8 @@ def test_the_arithmetic_of_the_default_model():
     assert parts["inter_view"] == 3 * 3 * 2 * 256 * 256 * 64
     assert parts["bigru"] == 3 * 2 * 256 * 2 * (32 + 32) * 96
     assert 3e8 < flops.TRAINING * sum(parts.values()) < 6e8
-    narrow = flops.per_group(PAPER, ModelConfig(position_width=4))
-    assert narrow["head"] < parts["head"] / 2
+    wide = flops.per_group(PAPER, ModelConfig(position_width=None))
+    assert parts["head"] < wide["head"] / 2
 
 
 @pytest.mark.skipif(not find_spec("torch"), reason="PyTorch lives in an environment of its own")

@@ -19,6 +19,7 @@ from tests.intent.groups import random_fusion, random_groups, small_schema
 
 SCHEMA = small_schema(length=8)
 SIZES = {"hidden": 4, "action_width": 4, "context_width": 4, "branch_units": [6]}
+SIZES |= {"position_width": None, "attention_scale": "none"}  # the paper's to the letter
 COUNTS = [8, 0, {"swipe": 8, "tap": 3, "browse": 1}, {"tap": 5}, {"swipe": 2, "browse": 6}, 1]
 TASKS = [t.name for t in SCHEMA.tasks]
 
@@ -68,7 +69,7 @@ def test_inputs_and_outputs_are_the_contract():
 
 def test_the_paper_s_size():
     """256 actions, d = 32: the branches read 3 x 256 x 64 attended values, states and context."""
-    model = dipn.build(PAPER, ModelConfig())
+    model = dipn.build(PAPER, ModelConfig(position_width=None))
     assert model.input["browse"].dtype == "uint16"
     assert model.get_layer("features").output.shape == (None, 3 * 256 * 64 + 2 * 32 + 6 * 32)
     assert model.count_params() == 7_044_092
@@ -76,7 +77,8 @@ def test_the_paper_s_size():
 
 def test_a_narrow_position_costs_the_branches_a_sixteenth():
     """4 of 64 numbers of a position are laid flat; the same matrix at every position."""
-    model = dipn.build(PAPER, ModelConfig(position_width=4))
+    model = dipn.build(PAPER, ModelConfig())
+    assert model.count_params() == 1_146_620
     assert model.get_layer("features").output.shape == (None, 3 * 256 * 4 + 2 * 32 + 6 * 32)
     narrow = {
         n: model.get_layer(f"{n}_narrow") for n in ("swipe_browse", "swipe_tap", "tap_browse")
