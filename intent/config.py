@@ -84,6 +84,7 @@ class ModelConfig(Section):
     branch_units: list[PositiveInt] = Field([64], description="hidden FC layers of a task (4.4)")
     reset_after: bool = Field(True, description="cuDNN's GRU; false is the paper's equation (1)")
     early_fusion: bool = Field(False, description="one Bi-GRU over all views merged by time")
+    attention: bool = Field(True, description="attention of both levels; false: neither")
     intra_view: bool = Field(True, description="equations (2) and (3)")
     attention_scale: Literal["none", "length"] = Field(
         "none", description="v of (3) as in the paper, or times the number of real actions"

@@ -130,14 +130,15 @@ def _encode(name: str, actions, real, config: ModelConfig):
     h, forward, backward = BiGRU(config.hidden, config.reset_after, name=f"{name}_bigru")(
         actions, real
     )
-    if config.intra_view:
+    if config.attention and config.intra_view:
         h = IntraViewAttention(config.attention_scale, name=f"{name}_intra_view")(h, forward, real)
     return h, forward, backward
 
 
 def _fuse(values: dict, real: dict, config: ModelConfig) -> dict:
     """The r of every pair of views; the v's where there is no pair or no inter-view attention."""
-    pairs = [pair for pair in PAIRS if set(pair) <= set(values)] if config.inter_view else []
+    across = config.attention and config.inter_view
+    pairs = [pair for pair in PAIRS if across and set(pair) <= set(values)]
     if not pairs:
         return values
     return {

@@ -18,7 +18,7 @@ from intent.schema import Schema
 TABLE_4 = {  # row of the paper -> settings
     "dipn": {},
     "early_fusion": {"early_fusion": True},
-    "no_attention": {"intra_view": False, "inter_view": False},
+    "no_attention": {"attention": False},
     "no_inter_view": {"inter_view": False},
     "no_intra_view": {"intra_view": False},
     "no_multi_task": {"tasks": ["realtime"]},

@@ -48,7 +48,7 @@ SLOW = {
     },
     "odd_sizes": {"reset_after": False, "hidden": 5, "action_width": 7},
     "early_fusion": {"early_fusion": True},
-    "no_attention": {"intra_view": False, "inter_view": False},
+    "no_attention": {"attention": False},
     "no_inter_view": {"inter_view": False},
     "no_intra_view": {"intra_view": False},
     "one_task": {"tasks": ["longterm"]},
