@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from threading import Lock
 
 import keras
 from keras import ops
@@ -24,6 +25,7 @@ from keras import ops
 log = logging.getLogger(__name__)
 _portable: ContextVar[bool] = ContextVar("intent_portable", default=False)
 _bfloat16: ContextVar[bool] = ContextVar("intent_bfloat16", default=False)
+_loading = Lock()
 
 
 @contextmanager
@@ -66,9 +68,14 @@ def usable(*tensors) -> bool:
     )
 
 
-@cache
 def operators():
     """The operators, compiled now if they never were; None where there are none."""
+    with _loading:  # TensorFlow takes a gradient once: no second thread may load them, too
+        return _operators()
+
+
+@cache
+def _operators():
     import tensorflow as tf
 
     from intent.models.kernels.build import BuildError, build, library

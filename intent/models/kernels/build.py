@@ -45,7 +45,11 @@ def compiler() -> str:
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept: INTENT_CACHE, else ~/.cache/intent."""
-    return Path(os.environ.get("INTENT_CACHE") or "~/.cache/intent").expanduser() / "kernels"
+    place = Path(os.environ.get("INTENT_CACHE") or "~/.cache/intent")
+    try:
+        return place.expanduser() / "kernels"
+    except RuntimeError as error:  # as for a container's user that no file names
+        raise BuildError(f"nowhere to keep them ({error}); set INTENT_CACHE to a folder") from error
 
 
 def library() -> Path:

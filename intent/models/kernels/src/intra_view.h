@@ -13,7 +13,6 @@ static inline float dot(const float* a, const float* b, int n) {
 }
 
 // weights = softmax(h current), v = scale * weights * h; h and v [n, width], current = W_a h_n.
-// `weights` has room for whole vectors.
 static void intra_view_forward(const float* h, int n, int width, const float* current, float scale,
                                float* weights, float* v) {
   float most = -1e30f, sum = 0;

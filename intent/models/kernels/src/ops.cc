@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #endif
 
+#include "absl/strings/str_join.h"
 #include "kernels.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -90,6 +92,20 @@ bool check_lengths(OpKernelContext* context, const int32_t* lengths, int batch, 
       return false;
     }
   return true;
+}
+
+// Whether input i has this shape; if not, that is the operator's error.
+bool has_shape(OpKernelContext* context, int i, const TensorShape& shape) {
+  const TensorShape& got = context->input(i).shape();
+  if (got == shape) return true;
+  context->SetStatus(InvalidArgument(context->op_kernel().type_string(), " got input ", i, " as ",
+                                     got.DebugString(), ", expected ", shape.DebugString()));
+  return false;
+}
+
+// Memory that nothing has written to: kernels read no scratch that they did not write.
+std::unique_ptr<float[]> unwritten(size_t size) {
+  return std::unique_ptr<float[]>(new float[size]);
 }
 
 #define REQUIRE(condition, ...) OP_REQUIRES(context, condition, InvalidArgument(__VA_ARGS__))
@@ -170,11 +186,11 @@ class BiGru : public OpKernel {
     call.last[1] = out(context, 2, {call.batch, call.units});
     if (!context->status().ok()) return;
     in_parallel(context, it.tiles, it.cost(), [&](int64_t first, int64_t last) {
-      std::vector<float> scratch(kernels().gru_scratch(call.inputs, call.units));
+      auto scratch = unwritten(kernels().gru_scratch(call.inputs, call.units));
       for (int64_t tile = first; tile < last; ++tile) {
         int from = tile * kernels().gru_tile();
         int count = std::min(kernels().gru_tile(), call.batch - from);
-        kernels().gru_forward(call, it.packed.data(), from, count, scratch.data());
+        kernels().gru_forward(call, it.packed.data(), from, count, scratch.get());
       }
     });
   }
@@ -194,6 +210,10 @@ class BiGruGrad : public OpKernel {
     GruInputs it;
     if (!it.read(context, reset_after_)) return;
     GruCall& call = it.call;
+    TensorShape all = {call.batch, call.length, 2 * call.units}, last = {call.batch, call.units};
+    if (!has_shape(context, 8, all) || !has_shape(context, 9, all) ||
+        !has_shape(context, 10, last) || !has_shape(context, 11, last))
+      return;
     call.h = const_cast<float*>(in(context, 8));
     const float* dh = in(context, 9);
     const float* dlast[2] = {in(context, 10), in(context, 11)};
@@ -209,12 +229,12 @@ class BiGruGrad : public OpKernel {
     size_t partial = kernels().gru_partial(call.inputs, call.units);
     std::vector<float> partials(partial * it.tiles);
     in_parallel(context, it.tiles, 3 * it.cost(), [&](int64_t first, int64_t last) {
-      std::vector<float> scratch(kernels().gru_scratch(call.inputs, call.units));
+      auto scratch = unwritten(kernels().gru_scratch(call.inputs, call.units));
       for (int64_t tile = first; tile < last; ++tile) {
         int from = tile * kernels().gru_tile();
         int count = std::min(kernels().gru_tile(), call.batch - from);
         kernels().gru_backward(call, it.packed.data(), from, count, dh, dlast, dactions,
-                               partials.data() + tile * partial, scratch.data());
+                               partials.data() + tile * partial, scratch.get());
       }
     });
     kernels().gru_sum(call, partials.data(), it.tiles, gradients);
@@ -228,6 +248,19 @@ class BiGruGrad : public OpKernel {
 
 float scale_of(bool by_length, int n) { return by_length ? n : 1; }
 
+// Whether h, lengths and current fit together: the first inputs of both operators.
+bool check_intra_view(OpKernelContext* context) {
+  const Tensor &h = context->input(0), &lengths = context->input(1), &current = context->input(2);
+  if (h.dims() != 3 || lengths.NumElements() != h.dim_size(0) ||
+      current.NumElements() != h.dim_size(0) * h.dim_size(2)) {
+    context->SetStatus(InvalidArgument("intra-view attention got h ", h.shape().DebugString(),
+                                       ", lengths ", lengths.shape().DebugString(),
+                                       " and current ", current.shape().DebugString()));
+    return false;
+  }
+  return check_lengths(context, lengths.flat<int32_t>().data(), h.dim_size(0), h.dim_size(1));
+}
+
 class IntraView : public OpKernel {
  public:
   explicit IntraView(OpKernelConstruction* context) : OpKernel(context) {
@@ -235,14 +268,10 @@ class IntraView : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) override {
+    if (!check_intra_view(context)) return;
     const Tensor& h = context->input(0);
-    REQUIRE(h.dims() == 3 && context->input(1).NumElements() == h.dim_size(0) &&
-                context->input(2).NumElements() == h.dim_size(0) * h.dim_size(2),
-            "intra-view attention got h ", h.shape().DebugString(), " and current ",
-            context->input(2).shape().DebugString());
     int batch = h.dim_size(0), length = h.dim_size(1), width = h.dim_size(2);
     const int32_t* lengths = context->input(1).flat<int32_t>().data();
-    if (!check_lengths(context, lengths, batch, length)) return;
     const float *states = in(context, 0), *current = in(context, 2);
     float* v = out(context, 0, h.shape());
     float* weights = out(context, 1, {batch, length});
@@ -272,8 +301,10 @@ class IntraViewGrad : public OpKernel {
 
   // Inputs: those of IntraView, the attention weights, and the gradient of v.
   void Compute(OpKernelContext* context) override {
+    if (!check_intra_view(context)) return;
     const Tensor& h = context->input(0);
     int batch = h.dim_size(0), length = h.dim_size(1), width = h.dim_size(2);
+    if (!has_shape(context, 3, {batch, length}) || !has_shape(context, 4, h.shape())) return;
     const int32_t* lengths = context->input(1).flat<int32_t>().data();
     const float *states = in(context, 0), *current = in(context, 2), *weights = in(context, 3);
     const float* dv = in(context, 4);
@@ -307,6 +338,24 @@ size_t inter_view_scratch(int length, int width, bool bfloat16) {
                   : kernels().inter_view_scratch(length, width);
 }
 
+// Whether both views and their lengths fit together: the first inputs of both operators.
+bool check_inter_view(OpKernelContext* context) {
+  const TensorShape &v = context->input(0).shape(), &u = context->input(2).shape();
+  if (v.dims() != 3 || v != u || context->input(1).NumElements() != v.dim_size(0) ||
+      context->input(3).NumElements() != v.dim_size(0)) {
+    context->SetStatus(InvalidArgument("inter-view attention got ", v.DebugString(), " and ",
+                                       u.DebugString(), ", lengths ",
+                                       context->input(1).shape().DebugString(), " and ",
+                                       context->input(3).shape().DebugString()));
+    return false;
+  }
+  for (int i : {1, 3})
+    if (!check_lengths(context, context->input(i).flat<int32_t>().data(), v.dim_size(0),
+                       v.dim_size(1)))
+      return false;
+  return true;
+}
+
 class InterView : public OpKernel {
  public:
   explicit InterView(OpKernelConstruction* context) : OpKernel(context) {
@@ -315,17 +364,11 @@ class InterView : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) override {
+    if (!check_inter_view(context)) return;
     const Tensor& v = context->input(0);
-    REQUIRE(v.dims() == 3 && v.shape() == context->input(2).shape() &&
-                context->input(1).NumElements() == v.dim_size(0) &&
-                context->input(3).NumElements() == v.dim_size(0),
-            "inter-view attention got ", v.shape().DebugString(), " and ",
-            context->input(2).shape().DebugString());
     int batch = v.dim_size(0), length = v.dim_size(1), width = v.dim_size(2);
     const int32_t* of_v = context->input(1).flat<int32_t>().data();
     const int32_t* of_u = context->input(3).flat<int32_t>().data();
-    if (!check_lengths(context, of_v, batch, length)) return;
-    if (!check_lengths(context, of_u, batch, length)) return;
     const float *views[2] = {in(context, 0), in(context, 2)};
     float* r = out(context, 0, v.shape());
     float* a = out(context, 1, v.shape());
@@ -333,14 +376,14 @@ class InterView : public OpKernel {
     if (!context->status().ok()) return;
     auto forward = bfloat16_ ? kernels().inter_view_forward_bf16 : kernels().inter_view_forward;
     in_parallel(context, batch, inter_view_cost(length, width), [&](int64_t first, int64_t last) {
-      std::vector<float> scratch(inter_view_scratch(length, width, bfloat16_));
+      auto scratch = unwritten(inter_view_scratch(length, width, bfloat16_));
       for (int64_t b = first; b < last; ++b) {
         bool swap = of_v[b] > of_u[b];  // the kernel wants the shorter view first
         int p = std::min(of_v[b], of_u[b]), q = std::max(of_v[b], of_u[b]);
         size_t at = b * length * width;
         if (p > 0)
-          forward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at,
-                                       r + at, scratch.data());
+          forward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at, r + at,
+                  scratch.get());
         for (float* to : {r, a, c}) std::fill(to + at + p * width, to + at + length * width, 0.f);
       }
     });
@@ -359,7 +402,10 @@ class InterViewGrad : public OpKernel {
 
   // Inputs: those of InterView, a, c, and the gradient of r.
   void Compute(OpKernelContext* context) override {
+    if (!check_inter_view(context)) return;
     const Tensor& v = context->input(0);
+    for (int i : {4, 5, 6})
+      if (!has_shape(context, i, v.shape())) return;
     int batch = v.dim_size(0), length = v.dim_size(1), width = v.dim_size(2);
     const int32_t* of_v = context->input(1).flat<int32_t>().data();
     const int32_t* of_u = context->input(3).flat<int32_t>().data();
@@ -370,14 +416,14 @@ class InterViewGrad : public OpKernel {
     auto backward = bfloat16_ ? kernels().inter_view_backward_bf16 : kernels().inter_view_backward;
     int64_t cost = 3 * inter_view_cost(length, width);
     in_parallel(context, batch, cost, [&](int64_t first, int64_t last) {
-      std::vector<float> scratch(inter_view_scratch(length, width, bfloat16_));
+      auto scratch = unwritten(inter_view_scratch(length, width, bfloat16_));
       for (int64_t b = first; b < last; ++b) {
         bool swap = of_v[b] > of_u[b];
         int p = std::min(of_v[b], of_u[b]), q = std::max(of_v[b], of_u[b]);
         size_t at = b * length * width, end = at + length * width;
         if (p > 0)
-          backward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at,
-                                        dr + at, d[swap] + at, d[!swap] + at, scratch.data());
+          backward(views[swap] + at, p, views[!swap] + at, q, width, a + at, c + at, dr + at,
+                   d[swap] + at, d[!swap] + at, scratch.get());
         std::fill(d[swap] + at + p * width, d[swap] + end, 0.f);
         std::fill(d[!swap] + at + (p > 0 ? q : 0) * width, d[!swap] + end, 0.f);
       }
@@ -390,14 +436,29 @@ class InterViewGrad : public OpKernel {
 
 // ---------------------------------------------------------------------- sums of rows of many tables
 
-// Where the tables of the features begin in the one that holds them all; F + 1 numbers.
-bool check_tables(OpKernelContext* context, const std::vector<int32_t>& starts, int64_t features,
-                  int64_t rows, int marker) {
-  bool fits = (int64_t)starts.size() == features + 1 && starts.back() == rows && marker < features;
+// Whether `starts`, where each feature's table begins in the one that holds them all (F + 1
+// numbers), fits these ids.
+bool check_tables(OpKernelContext* context, const std::vector<int32_t>& starts, int marker) {
+  const Tensor& ids = context->input(0);
+  bool fits = ids.dims() == 3 && (int64_t)starts.size() == ids.dim_size(2) + 1 && starts[0] == 0 &&
+              std::is_sorted(starts.begin(), starts.end()) && marker >= 0 &&
+              marker < ids.dim_size(2);
   if (!fits)
-    context->SetStatus(InvalidArgument("an embedding got ", features, " features and ", rows,
-                                       " rows for tables of ", starts.size() - 1, " features"));
+    context->SetStatus(InvalidArgument("an embedding got ids ", ids.shape().DebugString(),
+                                       " and marker ", marker, " for tables that begin at ",
+                                       absl::StrJoin(starts, ", ")));
   return fits;
+}
+
+// Whether no id was `wrong`: the place of one that its table does not have, or below 0.
+template <class Id>
+bool check_ids(OpKernelContext* context, const std::vector<int32_t>& starts, int64_t wrong) {
+  if (wrong < 0) return true;
+  int64_t f = wrong % context->input(0).dim_size(2);
+  int64_t id = context->input(0).flat<Id>()(wrong);
+  context->SetStatus(InvalidArgument("feature ", f, " has the id ", id, ", but its table has ",
+                                     starts[f + 1] - starts[f], " rows"));
+  return false;
 }
 
 template <class Id>
@@ -409,12 +470,11 @@ class Lookup : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) override {
+    if (!check_tables(context, starts_, marker_)) return;
     const Tensor& ids = context->input(0);
-    const Tensor& table = context->input(1);
-    REQUIRE(ids.dims() == 3 && table.dims() == 2, "an embedding got ids ", ids.shape().DebugString());
     int64_t features = ids.dim_size(2), positions = ids.dim_size(0) * ids.dim_size(1);
-    int64_t width = table.dim_size(1);
-    if (!check_tables(context, starts_, features, table.dim_size(0), marker_)) return;
+    int64_t width = context->input(2).NumElements();
+    if (!has_shape(context, 1, {starts_.back(), width})) return;
     const Id* id = ids.flat<Id>().data();
     const float *rows = in(context, 1), *bias = in(context, 2);
     float* sums = out(context, 0, {ids.dim_size(0), ids.dim_size(1), width});
@@ -437,13 +497,10 @@ class Lookup : public OpKernel {
           }
           if (of[f] != 0) kernels().lookup_add(rows + row * width, width, sum);
         }
-        for (int64_t j = 0; j < width; ++j) sum[j] = sum[j] > 0 ? sum[j] : 0;
+        for (int64_t j = 0; j < width; ++j) sum[j] = sum[j] < 0 ? 0 : sum[j];  // NaN stays NaN
       }
     });
-    int64_t at = wrong;
-    int64_t f = at % features;
-    REQUIRE(at < 0, "feature ", f, " has the id ", int64_t{id[std::max<int64_t>(at, 0)]},
-            ", but its table has ", starts_[f + 1] - starts_[f], " rows");
+    check_ids<Id>(context, starts_, wrong);
   }
 
  private:
@@ -461,18 +518,22 @@ class LookupGrad : public OpKernel {
 
   // Inputs: ids, the actions that came out, and their gradient.
   void Compute(OpKernelContext* context) override {
+    if (!check_tables(context, starts_, marker_)) return;
     const Tensor& ids = context->input(0);
     int64_t features = ids.dim_size(2), positions = ids.dim_size(0) * ids.dim_size(1);
-    int64_t width = context->input(1).dim_size(2);
+    int64_t width = context->input(1).dims() == 3 ? context->input(1).dim_size(2) : 0;
+    TensorShape shape = {ids.dim_size(0), ids.dim_size(1), width};
+    if (!has_shape(context, 1, shape) || !has_shape(context, 2, shape)) return;
     const Id* id = ids.flat<Id>().data();
     const float *actions = in(context, 1), *given = in(context, 2);
     float* drows = out(context, 0, {starts_.back(), width});
     float* dbias = out(context, 1, {width});
     if (!context->status().ok()) return;
-    std::vector<float> d(positions * width);
+    auto d = unwritten(positions * width);
     in_parallel(context, positions, width / 2, [&](int64_t first, int64_t last) {
       for (int64_t i = first * width; i < last * width; ++i) d[i] = actions[i] > 0 ? given[i] : 0;
     });
+    std::atomic<int64_t> wrong(-1);
     // One task for each feature, since no two share a table, and one for the bias.
     in_parallel(context, features + 1, positions * width / 4, [&](int64_t first, int64_t last) {
       for (int64_t f = first; f < last; ++f) {
@@ -488,11 +549,16 @@ class LookupGrad : public OpKernel {
         std::fill(table, drows + starts_[f + 1] * width, 0.f);
         for (int64_t i = 0; i < positions; ++i) {
           const Id* of = id + i * features;
-          if (of[marker_] != 0 && of[f] != 0)
-            kernels().lookup_add(d.data() + i * width, width, table + int64_t{of[f]} * width);
+          if (of[marker_] == 0 || of[f] == 0) continue;
+          if (of[f] < 0 || of[f] >= starts_[f + 1] - starts_[f]) {
+            wrong = i * features + f;
+            continue;
+          }
+          kernels().lookup_add(d.get() + i * width, width, table + int64_t{of[f]} * width);
         }
       }
     });
+    check_ids<Id>(context, starts_, wrong);
   }
 
  private:
@@ -518,6 +584,12 @@ auto unknown = [](InferenceContext* c) {
   return absl::OkStatus();
 };
 
+// Fails where input i has another rank; a graph may know no rank yet.
+absl::Status has_rank(InferenceContext* c, int i, int rank) {
+  tensorflow::shape_inference::ShapeHandle same;
+  return c->WithRank(c->input(i), rank, &same);
+}
+
 }  // namespace
 
 // How many floats a vector holds, and whether there are products in bfloat16.
@@ -542,6 +614,8 @@ REGISTER_OP("IntentBiGru")
     .Output("last_b: float")
     .Attr("reset_after: bool")
     .SetShapeFn([](InferenceContext* c) {
+      TF_RETURN_IF_ERROR(has_rank(c, 0, 3));
+      TF_RETURN_IF_ERROR(has_rank(c, 3, 2));
       auto batch = c->Dim(c->input(0), 0), length = c->Dim(c->input(0), 1);
       auto units = c->Dim(c->input(3), 0);
       tensorflow::shape_inference::DimensionHandle both;
@@ -587,6 +661,7 @@ REGISTER_OP("IntentIntraView")
     .Output("weights: float")
     .Attr("by_length: bool")
     .SetShapeFn([](InferenceContext* c) {
+      TF_RETURN_IF_ERROR(has_rank(c, 0, 3));
       c->set_output(0, c->input(0));
       c->set_output(1, c->MakeShape({c->Dim(c->input(0), 0), c->Dim(c->input(0), 1)}));
       return absl::OkStatus();
@@ -647,6 +722,8 @@ REGISTER_OP("IntentLookup")
     .Attr("starts: list(int)")
     .Attr("marker: int")
     .SetShapeFn([](InferenceContext* c) {
+      TF_RETURN_IF_ERROR(has_rank(c, 0, 3));
+      TF_RETURN_IF_ERROR(has_rank(c, 1, 2));
       c->set_output(0, c->MakeShape({c->Dim(c->input(0), 0), c->Dim(c->input(0), 1),
                                      c->Dim(c->input(1), 1)}));
       return absl::OkStatus();

@@ -62,6 +62,31 @@ def test_a_cache_that_cannot_be_written_is_an_error_of_one_line(elsewhere, monke
         build.build()
 
 
+def test_nowhere_to_keep_them_says_what_to_set(monkeypatch):
+    """As for a container's user without a name: pathlib finds no home for it."""
+    monkeypatch.setenv("INTENT_CACHE", "~no-such-user/cache")
+    with pytest.raises(build.BuildError, match="set INTENT_CACHE"):
+        build.build()
+
+
+TOGETHER = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from intent.models import kernels
+barrier = Barrier(4)
+def ask(_):
+    barrier.wait()
+    return kernels.operators()
+with ThreadPoolExecutor(4) as pool:
+    print(len(set(map(id, pool.map(ask, range(4))))))
+"""
+
+
+def test_threads_that_ask_at_once_get_the_same_operators():
+    done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr[-2000:]
+
+
 def test_another_source_is_another_library(elsewhere, monkeypatch):
     before = build.library()
     monkeypatch.setitem(build.SETS, "avx2", ["-mavx2"])

@@ -171,6 +171,62 @@ def test_nan_among_the_real_actions_is_not_hidden():
     assert np.isnan(h[0, 0]).any()
 
 
+def test_nan_in_the_tables_or_the_layer_after_them_is_not_hidden():
+    layer = ActionEmbedding([["a", 5, 2], ["marker", 3, 1]], 4, marker=1)
+    ids = np.ones((2, 3, 2), np.uint8)
+    layer(ids)
+    for weight in layer.weights:
+        before = weight.numpy()
+        weight.assign(before * np.nan)
+        assert np.isnan(layer(ids)[0]).all(), weight.path
+        weight.assign(before)
+    assert np.isfinite(layer(ids)[0]).all()
+
+
+GRU = [(1, 4, 2), [4], *[(2, 6), (2, 6), (2, 6)] * 2]
+LOOKUP = {"starts": [0, 5, 8], "marker": 1}
+
+
+@pytest.mark.parametrize(
+    "name, inputs, attributes",
+    [
+        ("bi_gru_grad", [*GRU, (1, 1), (1, 4, 4), (1, 2), (1, 2)], {"reset_after": True}),
+        ("bi_gru_grad", [*GRU, (1, 4, 4), (1, 4, 4), (1, 2), (1, 1)], {"reset_after": True}),
+        ("intra_view_grad", [(1, 4, 2), [5], (1, 2), (1, 4), (1, 4, 2)], {"by_length": False}),
+        ("intra_view_grad", [(1, 4, 2), [4], (1, 2), (1, 1), (1, 4, 2)], {"by_length": False}),
+        ("intra_view_grad", [(2,), [1, 1], (2,), (2,), (2,)], {"by_length": False}),
+        (
+            "inter_view_grad",
+            [(1, 4, 2), [4], (1, 4, 2), [4], (1, 4, 2), (1, 4, 2), (1, 1)],
+            {"coarse": False},
+        ),
+        ("inter_view_grad", [(2,), [1], (2,), [1], (2,), (2,), (2,)], {"coarse": False}),
+        ("lookup", [[[[1, 1]]], (8, 9), (1,)], LOOKUP),
+        ("lookup", [[[[1, 1]]], (8, 9), (9,)], LOOKUP | {"marker": -99}),
+        ("lookup", [[[[7, 1]]], (8, 9), (9,)], LOOKUP | {"starts": [0, 9, 8]}),
+        ("lookup_grad", [[[[1, 9]]], (1, 1, 4), (1, 1, 4)], LOOKUP),
+        ("lookup_grad", [[[[1, 1]]], (1, 1, 4), (1, 1, 1)], LOOKUP),
+    ],
+)
+def test_inputs_that_do_not_fit_together_are_an_error(name, inputs, attributes):
+    """And never a read or a write outside of them. Tuples are shapes, lists are values."""
+    operator = getattr(kernels.operators(), f"intent_{name}")
+    given = [tf.zeros(i) if isinstance(i, tuple) else tf.constant(i) for i in inputs]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        operator(*given, **attributes)
+
+
+@pytest.mark.parametrize("name", ["intra_view", "lookup"])
+def test_another_rank_is_an_error_in_a_graph_too(name):
+    if name == "lookup":
+        inputs, attributes = [tf.constant(1), tf.zeros((8, 4)), tf.zeros(4)], LOOKUP
+    else:
+        inputs, attributes = [tf.zeros(()), [1], tf.zeros((1, 4))], {"by_length": True}
+    operator = tf.function(getattr(kernels.operators(), f"intent_{name}"))
+    with pytest.raises(ValueError, match="Shape must be rank 3 but is rank 0"):
+        operator(*inputs, **attributes)
+
+
 def test_other_types_and_portable_take_the_layers_own_form():
     assert kernels.usable(tf.zeros(1))
     assert not kernels.usable(tf.zeros(1), tf.zeros(1, tf.float64))
@@ -231,4 +287,4 @@ def test_every_instruction_set_computes_the_same(instructions, lanes):
 
 def test_with_a_gpu_the_layers_keep_to_what_runs_there(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/GPU:0"])
-    assert kernels.operators.__wrapped__() is None
+    assert kernels._operators.__wrapped__() is None
