@@ -113,9 +113,14 @@ def learner(model: keras.Model, inputs: dict[str, np.ndarray], fast: bool) -> Le
 
 
 def apart(gradients: dict, others: dict) -> dict[str, float]:
-    """Path -> the largest difference, relative to the largest entry of that weight's gradient."""
+    """Path -> the largest difference, relative to the largest entry of that weight's gradient.
+
+    A gradient that cancels (a bias near its best value) is taken relative to a hundredth of the
+    largest of all weights.
+    """
+    least = max(np.abs(other).max() for other in others.values()) / 100
     return {
-        path: np.abs(gradient - others[path]).max() / max(np.abs(others[path]).max(), 1e-12)
+        path: np.abs(gradient - others[path]).max() / max(np.abs(others[path]).max(), least)
         for path, gradient in gradients.items()
     }
 
