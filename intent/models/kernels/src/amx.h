@@ -16,7 +16,8 @@ struct Tiles {
       uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
       uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
     } config;
-    _tile_loadconfig(&config);
+    // Not _tile_loadconfig: GCC's names 8 bytes as what it reads, and stores to the rest get lost.
+    __asm__ volatile("ldtilecfg %0" ::"m"(config));
   }
   ~Tiles() { _tile_release(); }
 };
@@ -25,6 +26,7 @@ struct Tiles {
 // numbers, B as pairs with `ldb` pairs in a row, C as float32.
 static void tile_gemm(int m, int n, int k, const Bf16* a, size_t lda, const uint32_t* b, size_t ldb,
                       float* c, size_t ldc, bool add = false) {
+  __asm__ volatile("" ::: "memory");  // GCC does not know that loads of tiles read memory
   for (int i = 0; i < m; i += 32)
     for (int j = 0; j < n; j += 32) {
       float *c0 = c + i * ldc + j, *c1 = c0 + 16 * ldc;
