@@ -21,9 +21,11 @@ def precision(name: str) -> Iterator[None]:
     them (AMX); where it has none, everything stays float32, and a warning says so. Elsewhere, on a
     GPU, it is Keras's policy mixed_bfloat16.
     """
+    import tensorflow as tf
+
     if name != "bfloat16":
         yield
-    elif kernels.operators() is None:
+    elif tf.config.list_physical_devices("GPU"):
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy("mixed_bfloat16")
         try:
@@ -34,5 +36,6 @@ def precision(name: str) -> Iterator[None]:
         with kernels.bfloat16_products():
             yield
     else:
-        log.warning("train.precision=bfloat16: this CPU has no AMX, so training is in float32")
+        why = "there are no CPU kernels" if kernels.operators() is None else "this CPU has no AMX"
+        log.warning("train.precision=bfloat16: %s, so training is in float32", why)
         yield

@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from intent.config import ModelConfig, TrainConfig
 from intent.models import dipn, kernels
@@ -39,14 +40,23 @@ def test_bfloat16_follows_float32():
         assert not np.array_equal(coarse, exact)
 
 
-def test_without_kernels_it_is_keras_own_policy(monkeypatch):
+def test_on_a_gpu_it_is_keras_own_policy(monkeypatch):
     monkeypatch.setattr(kernels, "operators", lambda: None)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/GPU:0"])
     with precision("bfloat16"):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
         layer = keras.layers.Dense(2)
     assert keras.config.dtype_policy().name == "float32"
     assert layer.compute_dtype == "bfloat16" and layer.variable_dtype == "float32"
     np.testing.assert_allclose(losses("bfloat16", 5), losses("float32", 5), rtol=0.02)
+
+
+def test_a_cpu_without_kernels_stays_in_float32_and_says_so(monkeypatch, caplog):
+    """Keras's policy, which casts everything, is for GPUs."""
+    monkeypatch.setattr(kernels, "operators", lambda: None)
+    with caplog.at_level(logging.WARNING), precision("bfloat16"):
+        assert keras.config.dtype_policy().name == "float32"
+    assert "no CPU kernels" in caplog.text
 
 
 def test_a_cpu_without_the_unit_stays_in_float32_and_says_so(monkeypatch, caplog):
