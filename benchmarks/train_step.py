@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.outcome import outcome, tell  # noqa: E402
-from benchmarks.step import data, gpu, race, report, stages  # noqa: E402
+from benchmarks.step import data, gpu, loud, race, report, stages  # noqa: E402
 from benchmarks.step.figures import figures  # noqa: E402
 from benchmarks.step.stages import PLAIN, Size  # noqa: E402
 from benchmarks.step.torch_env import python_of  # noqa: E402
@@ -79,6 +79,7 @@ def measure(size: Size, folder: Path, torch_env: Path | None) -> dict:
         exact = {n: c for n, c in children.items() if n != "ours_bfloat16"}
         say("are the losses the same?")
         found["losses"] = stages.same_losses(exact, kinds["shop"].path, size.check_steps)
+        found["losses"]["without_r"] = children["ours"].ask("without_r", data=kinds["shop"].path)
         found["training"] = {}
         for name in ("full", "shop"):
             say(f"{size.turns} turn(s) of training on {name!r}")
@@ -106,9 +107,18 @@ def measure(size: Size, folder: Path, torch_env: Path | None) -> dict:
                       n == "ours")  # fmt: skip
         again = stages.variants(kinds["full"], folder, size, python, None) | options
         found["memory"] = stages.memory(names, again, kinds["full"], folder, size)
-    if size.curve_steps and found["bfloat16"]:
-        say("loss curves")
-        found["curves"] = stages.curves(kinds, size)
+    if size.curve_steps:
+        say("the losses where inter-view attention counts")
+        torch = {k: v for k, v in options.get("torch", ("", {}))[1].items()
+                 if k in ("form", "threads")}  # fmt: skip
+        names = {"ours", "ours_portable", rival, "torch"} | (
+            {"ours_bfloat16"} if found["bfloat16"] else set()
+        )
+        args = (kinds["shop"], folder, size, python, torch, names)
+        found["loud"] = loud.same_losses(*args)
+        if found["bfloat16"]:
+            say("loss curves")
+            found["curves"] = stages.curves(kinds, folder / "loud.npz", size)
     return found
 
 

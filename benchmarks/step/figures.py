@@ -63,9 +63,22 @@ def figures(found: dict, quick: bool) -> list[dict]:
         note("memory_per_group_to_keras", share, "share", "< 1", share < 1)
     for name, apart in found["losses"]["apart"].items():
         note(f"loss_difference_{name}", max(apart), "loss", f"<= {SAME}", max(apart) <= SAME)
+    note("score_change_without_inter_view", found["losses"].get("without_r"), "probability")
+    if "loud" in found:
+        # A comparison that inter-view attention cannot change shows nothing of it: not judged.
+        shows = found["loud"]["without_r"] > SAME
+        for name, apart in found["loud"]["apart"].items():
+            exact = name != "ours_bfloat16"
+            met = max(apart) <= SAME if exact and shows else None
+            goal = f"<= {SAME}" if exact else None
+            note(f"loss_difference_loud_{name}", max(apart), "loss", goal, met)
+        note("score_change_without_inter_view_loud", found["loud"]["without_r"], "probability")
     if "curves" in found:
-        value = to_noise(found["curves"])
-        note("bfloat16_loss_to_noise", value, "share", "<= 1", value <= 1)
+        value, control = to_noise(found["curves"]), found["curves"]["float32"]["without_r"]
+        note(
+            "bfloat16_loss_to_noise", value, "share", "<= 1", value <= 1 if control > SAME else None
+        )
+        note("score_change_without_inter_view_curve", control, "probability")
     return out
 
 

@@ -110,7 +110,24 @@ class Ours(meter.Variant):
                 losses.append(self.step(found[i][0]))
                 if len(losses) % every == 0:
                     held.append(self.held_out(held_out))
-        return {"losses": losses, "held_out": held}
+        return {"losses": losses, "held_out": held, "without_r": self.without_r(held_out)}
+
+    def without_r(self, data: str) -> float:
+        """How far a score moves, at most, if nothing of inter-view attention reaches the branches.
+
+        The control of every comparison by losses: where this is 0, they cannot see that part.
+        """
+        batch = self.batches(data)[0][0]
+        narrow = [layer for layer in self.model.layers if layer.name.endswith("_narrow")]
+        if not narrow:
+            raise RuntimeError("the control cuts off the layers that model.position_width makes")
+        before, kernels = self.score(batch), [layer.kernel.numpy() for layer in narrow]
+        for layer in narrow:
+            layer.kernel.assign(np.zeros(layer.kernel.shape, np.float32))
+        apart = float(np.abs(self.score(batch) - before).max())
+        for layer, kernel in zip(narrow, kernels, strict=True):
+            layer.kernel.assign(kernel)
+        return apart
 
     def parts(self, data: str, seconds: float) -> list[dict]:
         """Where a step goes, see `parts.of_step`."""

@@ -60,6 +60,7 @@ def markdown(result: dict, found: dict) -> str:
             [[NAMES[n], max(a), a[0]] for n, a in found["losses"]["apart"].items()],
         ),
     ]
+    parts += _loud(found)
     for data, runs in found["training"].items():
         parts += [f"## Training, {data}\n", _runs(runs)]
     if "torch_forms" in found:
@@ -78,6 +79,21 @@ def markdown(result: dict, found: dict) -> str:
             table(["part", "layers", "ms"], [[r["part"], r["layers"], r["ms"]] for r in rows]),
         ]
     return "\n".join(parts)
+
+
+def _loud(found: dict) -> list[str]:
+    if "loud" not in found:
+        return []
+    return [
+        "From those weights, cutting inter-view attention off moves no score by more than "
+        f"{found['losses']['without_r']:.1e}, so these losses say little of it. From weights with "
+        "20 times louder embeddings, equation (3) scaled by the length, it moves one by "
+        f"{found['loud']['without_r']:.1e}:\n",
+        table(
+            ["variant", "largest", "first step"],
+            [[NAMES[n], max(a), a[0]] for n, a in found["loud"]["apart"].items()],
+        ),
+    ]
 
 
 def _runs(runs: dict) -> str:
@@ -141,6 +157,8 @@ def _curves(found: dict) -> list[str]:
     return [
         "## Loss curves\n",
         f"{steps} steps on shop groups, the loss on held-out groups after every tenth of them. "
-        "bfloat16 has the order of the first column; noise is another order:\n",
+        "bfloat16 has the order of the first column; noise is another order. They start from the "
+        "louder weights, where inter-view attention, all that bfloat16 changes, moves scores (by "
+        f"{found['curves']['float32']['without_r']:.1e} at the end):\n",
         table(["tenths", *held], rows),
     ]

@@ -18,6 +18,7 @@ from intent.config import ModelConfig, TrainConfig
 CORES = 2
 PLAIN = ("plain", "plain_wrapper", "plain_xla")  # the fastest of them is the rival
 BFLOAT16 = {"precision": "bfloat16"}
+LOUD = {"attention_scale": "length"}  # the model of `loud`
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,27 @@ class Size:
     all_forms: bool
 
 
-def common(kind: Kind, weights: Path | None, **train: object) -> dict:
+def common(
+    kind: Kind, weights: Path | None, train: Mapping | None = None, model: Mapping | None = None
+) -> dict:
     """The options that every variant gets, for data of this kind."""
     views = [v.name for v in kind.schema.views]
-    model = ModelConfig(sources=None if len(views) > 1 else views)
+    model = ModelConfig(sources=None if len(views) > 1 else views, **(model or {}))
     options = {
         "schema": kind.schema.to_dict(),
         "model": model.model_dump(mode="json"),
-        "train": {**TrainConfig().model_dump(mode="json"), **train},
+        "train": {**TrainConfig().model_dump(mode="json"), **(train or {})},
         "cores": CORES,
     }
     return options | ({"weights": weights} if weights else {})
 
 
-def variants(kind: Kind, folder: Path, size: Size, python: Path | None, form: str | None) -> dict:
+def variants(
+    kind: Kind, folder: Path, size: Size, python: Path | None, form: str | None,
+    given: dict | None = None,
+) -> dict:  # fmt: skip
     """name -> (entry, options) of all that train on a kind of data; "ours" writes the weights."""
-    given = common(kind, folder / f"weights-{'-'.join(kind.lengths)}.npz")
+    given = given or common(kind, folder / f"weights-{'-'.join(kind.lengths)}.npz")
     plain = given | {"form": "two"}
     found = {"ours": ("ours.Ours", given | {"rates": kind.rates}), "plain": ("plain.Plain", plain)}
     if size.all_forms:
@@ -175,12 +181,12 @@ def per_group(runs: Mapping[int, dict]) -> float:
     return more / (many - few)
 
 
-def curves(kinds: Mapping[str, Kind], size: Size) -> dict:
-    """Loss curves: float32, float32 in another order of the groups, and bfloat16."""
+def curves(kinds: Mapping[str, Kind], weights: Path, size: Size) -> dict:
+    """Loss curves from `loud` weights: float32, it in another order of the groups, bfloat16."""
     kind, found = kinds["curve"], {}
     runs = {"float32": ({}, 0), "another order": ({}, 1), "bfloat16": (BFLOAT16, 0)}
     for name, (train, order) in runs.items():
-        with Child("ours.Ours", **common(kind, None, **train), rates=kind.rates) as child:
+        with Child("ours.Ours", **common(kind, weights, train, LOUD)) as child:
             found[name] = child.ask(
                 "curve", data=kind.path, held_out=kinds["held_out"].path,
                 steps=size.curve_steps, every=max(size.curve_steps // 10, 1), order=order,

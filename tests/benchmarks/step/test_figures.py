@@ -54,6 +54,20 @@ def test_bfloat16_is_measured_against_the_noise():
     assert to_noise(curves) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("control, met", [(0.0, None), (0.01, True)])
+def test_what_cannot_see_inter_view_attention_is_not_judged(control, met):
+    losses = [1.0, 1.5] * 20
+    curve = {"losses": losses, "without_r": control}
+    other = {"losses": [x + 0.1 for x in losses]}
+    given = found() | {
+        "loud": {"apart": {"plain": [1e-6]}, "without_r": control},
+        "curves": {"float32": curve, "bfloat16": curve, "another order": other},
+    }
+    figure = {f["name"]: f["met"] for f in figures(given, False)}
+    assert figure["bfloat16_loss_to_noise"] is met
+    assert figure["loss_difference_loud_plain"] is met
+
+
 def test_memory_is_a_slope():
     few, many = {"before_mib": 100, "peak_mib": 300}, {"before_mib": 110, "peak_mib": 1078}
     assert per_group({128: few, 512: many}) == pytest.approx((968 - 200) / 384)
