@@ -22,6 +22,8 @@ from threading import Lock
 import keras
 from keras import ops
 
+from intent.errors import UsageError
+
 log = logging.getLogger(__name__)
 _portable: ContextVar[bool] = ContextVar("intent_portable", default=False)
 _bfloat16: ContextVar[bool] = ContextVar("intent_bfloat16", default=False)
@@ -78,16 +80,23 @@ def operators():
 def _operators():
     import tensorflow as tf
 
-    from intent.models.kernels.build import BuildError, build, library
+    from intent.models.kernels.build import SETS, BuildError, build, library
 
-    if os.environ.get("INTENT_KERNELS") == "0" or tf.config.list_physical_devices("GPU"):
+    wanted = os.environ.get("INTENT_KERNELS", "")
+    if wanted not in ("", "0", *SETS):
+        raise UsageError(f"INTENT_KERNELS={wanted}: expected 0 or one of {', '.join(SETS)}")
+    if wanted == "0" or tf.config.list_physical_devices("GPU"):
         return None
     try:
         if not library().is_file():
             log.info("compiling the CPU kernels, once: about a minute")
         found = tf.load_op_library(str(build()))
     except (BuildError, tf.errors.OpError) as error:
-        log.warning("the model runs without its CPU kernels, 2 to 5 times slower: %s", error)
+        log.warning(
+            "the model runs without its CPU kernels, 2 to 5 times slower: %s "
+            "(to try again: python -m intent.models.kernels.build)",
+            error,
+        )
         return None
     _register_gradients(found)
     return found

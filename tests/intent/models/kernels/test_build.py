@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from intent.errors import UsageError
+from intent.models import kernels
 from intent.models.kernels import build
 
 SCORE = """
@@ -92,3 +94,9 @@ def test_another_source_is_another_library(elsewhere, monkeypatch):
     monkeypatch.setitem(build.SETS, "avx2", ["-mavx2"])
     assert build.library() != before
     assert "-2." in before.name
+
+
+def test_an_unknown_instruction_set_is_an_error_that_names_the_known_ones(monkeypatch):
+    monkeypatch.setenv("INTENT_KERNELS", "AVX2")
+    with pytest.raises(UsageError, match="INTENT_KERNELS=AVX2: expected 0 or one of .*avx2"):
+        kernels._operators.__wrapped__()
