@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-faults lint wheel bundle freeze clean
+.PHONY: help setup demo test test-slow test-learning test-faults lint wheel bundle freeze clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,6 +21,9 @@ test: setup  ## the tests, without the slow ones
 
 test-slow: setup  ## the slow tests alone
 	@$(BIN)/python -m pytest -m slow
+
+test-learning: setup  ## DIPN must beat boosting over aggregates on a simulated shop of 24,576 users
+	@$(BIN)/python -m pytest -m learning tests/jobs/test_learning.py
 
 test-faults: setup  ## kill the sample job and training, damage shards under them, and look what is left (15 minutes)
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/faults
