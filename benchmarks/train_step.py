@@ -66,7 +66,9 @@ def measure(size: Size, folder: Path, torch_env: Path | None) -> dict:
         found |= children["ours"].ask("about")
         if not found["bfloat16"]:
             options.pop("ours_bfloat16", None)
-        if python:
+        if python and not size.all_forms:
+            options.pop("torch_compiled")  # compiling takes longer than a quick run may
+        elif python:
             say("PyTorch's forms")
             weights = options["torch"][1]["weights"]
             tried = stages.torch_forms(kinds["full"], weights, python, FORMS)
