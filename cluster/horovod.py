@@ -35,6 +35,8 @@ STALL_VARIABLE = "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS"
 class HorovodCommunicator:
     """Collectives over the processes that horovodrun or `launch` started."""
 
+    elastic = False
+
     def __init__(self) -> None:
         self._hvd = _horovod()
         self._hvd.init()
@@ -42,17 +44,29 @@ class HorovodCommunicator:
         self.size: int = self._hvd.size()
         self._watch = Watchdog(self.rank, float(os.environ.get(STALL_VARIABLE, STALL_END_S)))
 
-    def allreduce(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def allreduce(self, tensors: Sequence[tf.Tensor], name: str = "allreduce") -> list[tf.Tensor]:
         """Sums over ranks, fused into few messages. Call what it is compiled into in a `guard`."""
         # Ranks meet by the operation's name. Horovod would make it from names in the graph, which
         # may be another one on each rank: a step is compiled for each length of windows.
         op = self._hvd.Sum
-        return list(self._hvd.grouped_allreduce(list(tensors), op=op, name="allreduce"))
+        return list(self._hvd.grouped_allreduce(list(tensors), op=op, name=name))
 
-    def broadcast(self, variables: Sequence[tf.Variable]) -> None:
-        """Overwrite raw tf.Variables with rank 0's values."""
+    def maximum(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The largest over ranks, element by element."""
+        return self._hvd.allreduce(tensor, op=self._hvd.Max, name=name)
+
+    def exchange(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """Row r of [size, ...] goes to rank r; what came from each rank, in order."""
+        return self._hvd.alltoall(tensor, name=name)
+
+    def concatenate(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The ranks' tensors one after another."""
+        return self._hvd.allgather(tensor, name=name)
+
+    def broadcast(self, variables: Sequence[tf.Variable], root: int = 0) -> None:
+        """Overwrite raw tf.Variables with `root`'s values."""
         with self.guard():
-            self._hvd.broadcast_variables(list(variables), root_rank=0)
+            self._hvd.broadcast_variables(list(variables), root_rank=root)
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's `value`, in rank order."""
@@ -67,10 +81,10 @@ class HorovodCommunicator:
         ends = numpy.cumsum(sizes.numpy())
         return [pickle.loads(part.tobytes()) for part in numpy.split(joined, ends[:-1])]
 
-    def broadcast_object(self, value: Any) -> Any:
-        """Rank 0's `value`."""
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        """`root`'s `value`."""
         with self.guard():
-            return self._hvd.broadcast_object(value, root_rank=0, name="broadcast_object")
+            return self._hvd.broadcast_object(value, root_rank=root, name="broadcast_object")
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -87,6 +101,17 @@ class HorovodCommunicator:
             if "horovod" not in str(error).lower():
                 raise
             raise PeerLost(_lost(self.rank, error)) from error
+
+    def changed(self) -> bool:
+        """The processes of a fixed set stay the same."""
+        return False
+
+    def renew(self) -> list[str]:
+        """A fixed set ends with its first loss."""
+        raise PeerLost(f"rank {self.rank} belongs to a fixed set of processes, which lost one")
+
+    def report(self, updates: int) -> None:
+        """Nobody listens."""
 
 
 def connect() -> Communicator:

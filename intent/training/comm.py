@@ -26,25 +26,40 @@ class PeerLost(IntentError):
 
 
 class Communicator(Protocol):
-    """How `rank` of `size` processes reaches the others. Rank 0 is the coordinator."""
+    """How `rank` of `size` processes reaches the others. Rank 0 is the coordinator.
+
+    The first four work on tensors and may be called inside a tf.function, but not inside a
+    jit-compiled one. Ranks meet by `name`: one name, one shape of call at a time.
+
+    Attributes:
+        rank, size: change in `renew`, and nowhere else.
+        elastic: whether `renew` can do anything.
+    """
 
     rank: int
     size: int
+    elastic: bool
 
-    def allreduce(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """The sum over ranks of each tensor. Shapes and dtypes are the same on every rank.
+    def allreduce(self, tensors: Sequence[tf.Tensor], name: str = "allreduce") -> list[tf.Tensor]:
+        """The sum over ranks of each tensor. Shapes and dtypes are the same on every rank."""
 
-        May be called inside a tf.function, but not inside a jit-compiled one.
-        """
+    def maximum(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The largest over ranks, element by element. The same shape on every rank."""
 
-    def broadcast(self, variables: Sequence[tf.Variable]) -> None:
-        """Overwrite `variables` with rank 0's values. Raw tf.Variables (`v.value` in Keras 3)."""
+    def exchange(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """`tensor` [size, ...]: row r goes to rank r; returns the rows that came from each rank."""
+
+    def concatenate(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The ranks' tensors [n, ...] one after another; n may differ, the rest may not."""
+
+    def broadcast(self, variables: Sequence[tf.Variable], root: int = 0) -> None:
+        """Overwrite `variables` with `root`'s values. Raw tf.Variables (`v.value` in Keras 3)."""
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's `value` (anything that pickles), in rank order, on every rank."""
 
-    def broadcast_object(self, value: Any) -> Any:
-        """Rank 0's `value`, on every rank."""
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        """`root`'s `value`, on every rank."""
 
     def guard(self) -> AbstractContextManager[None]:
         """A block that waits for other ranks, such as a compiled step with an `allreduce`.
@@ -53,25 +68,51 @@ class Communicator(Protocol):
         collectives are guarded by themselves.
         """
 
+    def changed(self) -> bool:
+        """Whether somebody waits to join or is about to leave: call `renew` when all can."""
+
+    def renew(self) -> list[str]:
+        """Meet again with those who are there now, after PeerLost or when all saw `changed`.
+
+        Returns what happened, a sentence for each who left or joined. Raises IntentError where
+        there is no going on.
+        """
+
+    def report(self, updates: int) -> None:
+        """How far this process is, for whoever watches over it."""
+
 
 class Solo:
     """World size 1: the same code, with nobody to talk to."""
 
     rank = 0
     size = 1
+    elastic = False
 
-    def allreduce(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def allreduce(self, tensors: Sequence[tf.Tensor], name: str = "allreduce") -> list[tf.Tensor]:
         """The tensors themselves."""
         return list(tensors)
 
-    def broadcast(self, variables: Sequence[tf.Variable]) -> None:
+    def maximum(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The tensor itself."""
+        return tensor
+
+    def exchange(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The tensor itself."""
+        return tensor
+
+    def concatenate(self, tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """The tensor itself."""
+        return tensor
+
+    def broadcast(self, variables: Sequence[tf.Variable], root: int = 0) -> None:
         """Nothing to do."""
 
     def gather(self, value: Any) -> list[Any]:
         """A list of one."""
         return [value]
 
-    def broadcast_object(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
         """The value itself."""
         return value
 
@@ -79,3 +120,14 @@ class Solo:
     def guard(self) -> Iterator[None]:
         """Nothing can be lost."""
         yield
+
+    def changed(self) -> bool:
+        """Nobody joins."""
+        return False
+
+    def renew(self) -> list[str]:
+        """There is nobody to meet."""
+        raise IntentError("a process that trains alone has lost nobody: a fault in the program")
+
+    def report(self, updates: int) -> None:
+        """Nobody watches."""
