@@ -32,6 +32,28 @@ def add_scores(
     np.add.at(counts, (tasks, labels[real].astype(np.int64), bins), 1)
 
 
+def count_logits(logits_BT, labels_BT, real_B):
+    """The same histogram of one batch within a compiled step: float32 [T, 2, BINS].
+
+    Whole numbers, so sums over batches and ranks are exact up to 2**24 in a bin.
+
+    Args:
+        logits_BT: [B, T] float32.
+        labels_BT: [B, T] integers, 0 or 1.
+        real_B: [B] booleans, false where a row only fills up the batch.
+    """
+    import tensorflow as tf
+
+    tasks = logits_BT.shape[1]
+    place = (tf.cast(logits_BT, tf.float32) + LOGIT_SPAN) * (BINS / (2 * LOGIT_SPAN))
+    bins = tf.cast(tf.clip_by_value(tf.floor(place), 0.0, BINS - 1.0), tf.int32)
+    row = 2 * tf.range(tasks) + tf.cast(labels_BT, tf.int32)  # [B, T], of task and label
+    ones = tf.repeat(tf.cast(real_B, tf.float32)[:, None], tasks, axis=1)
+    return tf.reshape(
+        tf.math.unsorted_segment_sum(ones, row * BINS + bins, tasks * 2 * BINS), (tasks, 2, BINS)
+    )
+
+
 def empty_counts(tasks: int) -> np.ndarray:
     """The histogram of no scores, int64 [T, 2, BINS]."""
     return np.zeros((tasks, 2, BINS), np.int64)

@@ -7,6 +7,7 @@ learns (some or all of the L, in the data's order).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -16,9 +17,33 @@ from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.models.losses import step_loss
 from intent.training.comm import Communicator
+from intent.training.reduction import reduce_all
+from intent.training.running_auc import count_logits
 
 Inputs = Mapping[str, np.ndarray]
 TrainingStep = Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What a step gives to every rank.
+
+    Attributes:
+        loss: of the whole step, over all ranks.
+        flags_F: the sum over ranks of each flag.
+        counts: int64 [T, 2, BINS], the histogram of this step's scores over all ranks, see
+            `intent.training.running_auc`.
+        reducing_s: seconds from this rank's last gradient to the last sum. The wait for slower
+            ranks is part of it.
+        bytes_sent: that this rank sent for the step's reductions, see
+            `intent.training.reduction`; headers and negotiation are not counted.
+    """
+
+    loss: float
+    flags_F: np.ndarray
+    counts: np.ndarray
+    reducing_s: float
+    bytes_sent: int
 
 
 def adam(config: TrainConfig, model: keras.Model) -> keras.optimizers.Adam:
@@ -88,6 +113,63 @@ def make_training_step(
         optimizer.apply(dense, [trainable[i] for i in used])
         return loss, stop, tf.sigmoid(tf.stack([logits[t] for t in tasks], axis=1))
 
+    return step
+
+
+def make_step(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    labels: Sequence[str],
+    config: TrainConfig,
+    comm: Communicator,
+) -> Callable[..., StepOutcome]:
+    """A training step `step(inputs, labels_BL, weights_B, total, rate, flags_F) -> StepOutcome`.
+
+    Each rank computes its part of the loss over the `total` groups of all ranks; the parts and
+    their gradients are summed over ranks, so the update is the same for any number of ranks. It is
+    applied once all sums are there: where another rank is lost, the step raises PeerLost and
+    weights and optimizer are as before it. `comm.size` may change between two steps.
+
+    The step takes labels uint8 [B, L] in the order of `labels`, weights float32 [B] (0 for
+    filler), the number `total`, the learning rate `rate` and float32 [F] `flags_F`, of which every
+    rank gets the sum. It guards itself (`comm.guard`). Its attribute `compiled` is the
+    tf.function.
+    """
+    tasks = learned_tasks(model, labels)
+    columns = [list(labels).index(task) for task in tasks]
+    trainable = model.trainable_variables
+    raw = [v.value for v in trainable]  # the tape and Horovod take tf.Variable, not Keras's
+
+    def backward(inputs, labels_BL, weights_B, total):
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=True)
+            loss = step_loss(logits, labels_BL, weights_B, total, labels, config.task_weights)
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(loss, raw, unconnected_gradients=zero)
+        dense = [tf.convert_to_tensor(g) for g in gradients]  # from IndexedSlices too
+        for gradient, variable in zip(dense, raw, strict=True):
+            gradient.set_shape(variable.shape)  # which the kernels' gradients do not tell
+        logits_BT = tf.stack([logits[task] for task in tasks], axis=1)
+        counts = count_logits(logits_BT, tf.gather(labels_BL, columns, axis=1), weights_B > 0)
+        return loss, counts, dense
+
+    @tf.function
+    def compiled(inputs, labels_BL, weights_B, total, rate, flags, size):
+        loss, counts, local = backward(inputs, labels_BL, weights_B, total)
+        reduction = reduce_all(local, [tf.cast(loss, tf.float32), flags, counts], comm, size)
+        with tf.control_dependencies(reduction.everything):
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply(reduction.gradients, trainable)
+        return *reduction.figures, reduction.seconds, reduction.bytes_sent
+
+    def step(inputs, labels_BL, weights_B, total, rate, flags_F) -> StepOutcome:
+        numbers = (tf.constant(x, tf.float32) for x in (total, rate, flags_F))
+        with comm.guard():
+            found = compiled(inputs, labels_BL, weights_B, *numbers, tf.constant(comm.size))
+            loss, flags, counts, seconds, sent = (x.numpy() for x in found)
+        return StepOutcome(float(loss), flags, counts.astype(np.int64), float(seconds), int(sent))
+
+    step.compiled = compiled
     return step
 
 

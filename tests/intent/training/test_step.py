@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import keras
@@ -15,7 +17,8 @@ from intent.evaluation.predict import predict
 from intent.models import dipn
 from intent.samples.reader import TrackFeed
 from intent.training.comm import Solo
-from intent.training.step import adam, make_scoring_step, make_training_step
+from intent.training.running_auc import BINS, LOGIT_SPAN
+from intent.training.step import adam, make_scoring_step, make_step
 from tests.intent.groups import random_groups, small_schema
 from tests.support import small_training as small
 from tests.support.build import build_samples
@@ -34,6 +37,9 @@ def model() -> keras.Model:
     return dipn.build(SCHEMA, ModelConfig(**sizes))
 
 
+NO_FLAGS = np.zeros(0, np.float32)
+
+
 def batch(positions: int, seed: int) -> tuple:
     rng = np.random.default_rng(seed)
     ids = random_groups(SCHEMA, rng.integers(0, positions + 1, 5).tolist(), seed)
@@ -42,17 +48,61 @@ def batch(positions: int, seed: int) -> tuple:
 
 
 def test_each_length_is_compiled_once(model):
-    step = make_training_step(model, adam(TrainConfig(), model), TASKS, {}, Solo())
+    step = make_step(model, adam(TrainConfig(), model), TASKS, TrainConfig(), Solo())
     score = make_scoring_step(model, TASKS)
     compiled = []
     for seed, rung in enumerate([0, 0, 1, 0, 1]):
         arrays = batch(LADDER[rung], seed)
-        loss, _, scores = step(*arrays, tf.constant(5.0), tf.constant(0.0))
-        assert np.isfinite(loss) and scores.shape == (5, 2)
+        outcome = step(*arrays, 5, 0.001 * seed, NO_FLAGS)  # a rate compiles nothing
+        assert np.isfinite(outcome.loss) and outcome.counts.sum() == 5 * 2
         score(arrays[0])
-        counts = {f.experimental_get_tracing_count() for f in (step, score)}
+        counts = {f.experimental_get_tracing_count() for f in (step.compiled, score)}
         compiled.append(counts)
     assert compiled == [{1}, {1}, {2}, {2}, {2}]
+
+
+def test_the_counts_of_a_step_are_those_of_its_scores_before_the_update(model):
+    inputs, labels, weights = batch(8, seed=3)
+    weights[1] = 0
+    scores = make_scoring_step(model, TASKS)(inputs).numpy()
+    step = make_step(model, adam(TrainConfig(), model), TASKS, TrainConfig(), Solo())
+    outcome = step(inputs, labels, weights, 4, 0.01, np.float32([2, 0]))
+    p, y = scores[weights > 0].astype(np.float64), labels[weights > 0]
+    place = (np.log(p / (1 - p)) + LOGIT_SPAN) * BINS / (2 * LOGIT_SPAN)
+    expected = np.zeros((2, 2, BINS), np.int64)
+    np.add.at(expected, (np.arange(2), y, place.astype(int)), 1)
+    np.testing.assert_array_equal(outcome.counts, expected)
+    assert outcome.counts.dtype == np.int64 and outcome.flags_F.tolist() == [2, 0]
+    assert outcome.loss == pytest.approx(-np.log(np.where(y, p, 1 - p)).sum() / 4, rel=1e-5)
+
+
+class LosesOne(Solo):
+    """A communicator of one process whose last sum fails, later than the others are there."""
+
+    elastic = True
+
+    def allreduce(self, tensors, name="allreduce"):
+        return [*tensors[:-1], tf.py_function(self.fail, [tensors[-1]], tensors[-1].dtype)]
+
+    def fail(self, tensor):
+        time.sleep(0.3)
+        raise RuntimeError("a peer is gone")
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["", "control"])
+def test_a_step_whose_last_sum_fails_changes_nothing(model, monkeypatch, waits):
+    """The control applies whatever is there: then the weights do change."""
+    optimizer = adam(TrainConfig(learning_rate=0.1), model)
+    variables = [*model.variables, *optimizer.variables]
+    before = [v.numpy() for v in variables]
+    if not waits:
+        monkeypatch.setattr(tf, "control_dependencies", lambda _: nullcontext())
+    step = make_step(model, optimizer, TASKS, TrainConfig(), LosesOne())
+    with pytest.raises(tf.errors.OpError, match="a peer is gone"):
+        step(*batch(8, seed=4), 5, 0.1, NO_FLAGS)
+    time.sleep(0.1)
+    same = [np.array_equal(a, v.numpy()) for a, v in zip(before, variables, strict=True)]
+    assert all(same) == waits
 
 
 def test_ids_enter_the_graph_as_they_are_stored_and_are_widened_there(model):
