@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from intent.errors import UsageError
 
@@ -99,7 +107,13 @@ class TrainConfig(Section):
 
     epochs: PositiveInt = 1
     batch_size: PositiveInt = Field(256, description="groups a step over all ranks together")
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat = Field(1e-3, description="for a batch of reference_batch groups")
+    scale_learning_rate: Literal["none", "linear", "sqrt"] = Field(
+        "none", description="with batch_size / reference_batch, or with the root of it"
+    )
+    reference_batch: PositiveInt = Field(256, description="batch that learning_rate is meant for")
+    warmup_steps: NonNegativeInt = Field(0, description="updates in which the rate rises")
+    decay: Literal["none", "cosine"] = Field("none", description="of the rate after the warm-up")
     beta_1: float = Field(0.9, ge=0, lt=1)
     beta_2: float = Field(0.999, ge=0, lt=1)
     epsilon: PositiveFloat = 1e-7
@@ -124,12 +138,26 @@ class TrainConfig(Section):
     purge: bool = Field(
         False, description="leave out training days whose horizon reaches into evaluation"
     )
+    validation_days: NonNegativeInt = Field(
+        0, description="days before those, not trained on: what is chosen, is chosen by them"
+    )
+    patience: PositiveInt | None = Field(
+        None, description="validations without an improvement after which training ends; null: all"
+    )
+    min_improvement: float = Field(
+        0.0, ge=0, description="of the mean AUC, more than which counts as an improvement"
+    )
+    keep_best: bool = Field(
+        True, description="the model is the best checkpoint's (with validation_days), not the last"
+    )
     max_groups: PositiveInt | None = Field(None, description="groups of an epoch at most")
     checkpoint_every: PositiveInt = Field(500, description="steps between two checkpoints")
     keep_checkpoints: PositiveInt = Field(3, description="last checkpoints that are kept")
     random_labels: bool = Field(
         False, description="control: train on labels drawn by lot; the AUC must fall to chance"
     )
+    mlflow: str | None = Field(None, description="URL of an MLflow tracking server to report to")
+    mlflow_experiment: str = Field("intent", description="the experiment there")
 
 
 class IntentConfig(Section):

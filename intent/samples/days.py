@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 
-from intent.config import SamplesConfig
+from intent.config import SamplesConfig, TrainConfig
 from intent.errors import IntentError, UsageError
 from intent.features.span import Span
 from intent.samples.manifest import Build, Manifest
@@ -136,3 +136,42 @@ def split_days(
             raise IntentError(f"purge leaves no training day of {', '.join(train)}; give more days")
         train = kept
     return train, held_out
+
+
+@dataclass(frozen=True)
+class Days:
+    """Which days a run does what with; no day is in two of them.
+
+    Attributes:
+        train: days that are learnt from.
+        validation: days scored after every epoch, to choose by; none unless asked for.
+        held_out: the last days, for the final figures.
+    """
+
+    train: list[str]
+    validation: list[str]
+    held_out: list[str]
+
+    @property
+    def watched(self) -> list[str]:
+        """Days scored after every epoch: those to choose by, else the held-out ones, to look at."""
+        return self.validation or self.held_out
+
+
+def days_of(manifest: Manifest, options: TrainConfig) -> Days:
+    """The days of a run: held out are the last, validation the last before those.
+
+    With `options.purge` a day is left out at both borders where its labels reach across: those of
+    validation days must not know the held-out ones either.
+    """
+    train, held_out = split_days(manifest, options.evaluation_days, options.purge)
+    if not options.validation_days:
+        return Days(train, [], held_out)
+    if len(train) <= options.validation_days:
+        raise IntentError(
+            f"train.validation_days={options.validation_days} leaves no day to train on: before "
+            f"the held-out {', '.join(held_out)} there is {', '.join(train)}; give more days, or "
+            "train.validation_days=0"
+        )
+    train, validation = split_days(manifest.only(train), options.validation_days, options.purge)
+    return Days(train, validation, held_out)

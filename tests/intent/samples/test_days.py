@@ -7,10 +7,18 @@ from datetime import date
 
 import pytest
 
-from intent.config import SamplesConfig
-from intent.errors import UsageError
+from intent.config import SamplesConfig, TrainConfig
+from intent.errors import IntentError, UsageError
 from intent.features.span import Span
-from intent.samples.days import check_joins, chosen_days, join, like, names_of, parse_days
+from intent.samples.days import (
+    check_joins,
+    chosen_days,
+    days_of,
+    join,
+    like,
+    names_of,
+    parse_days,
+)
 from intent.schema import DAY_MS
 from tests.support.build import build_samples
 from tests.support.raw_logs import START, random_logs
@@ -100,3 +108,35 @@ def test_days_built_otherwise_do_not_join(whole):
             check_joins(whole, settings.model_copy(update=change), "here")
     with pytest.raises(UsageError, match="layout"):
         check_joins(replace(whole, layout="groups"), settings, "here")
+
+
+@pytest.fixture
+def week(whole):
+    """A manifest with groups on seven days."""
+    shards = [replace(whole.shards[0], day=f"2024-10-{day:02}") for day in range(4, 11)]
+    return replace(whole, shards=shards)
+
+
+def test_what_is_chosen_by_is_neither_trained_on_nor_held_out(week):
+    days = week.days
+    plain = days_of(week, TrainConfig())
+    assert (plain.train, plain.validation, plain.held_out) == (days[:-1], [], days[-1:])
+    assert plain.watched == days[-1:]
+    chosen = days_of(week, TrainConfig(validation_days=2))
+    assert (chosen.train, chosen.validation) == (days[:-3], days[-3:-1])
+    assert chosen.held_out == plain.held_out
+    assert chosen.watched == chosen.validation
+
+
+def test_purging_leaves_a_day_out_at_both_borders(week):
+    """Labels look 24 hours ahead: those of a validation day must not know the held-out day."""
+    days = week.days
+    found = days_of(week, TrainConfig(validation_days=1, purge=True))
+    assert (found.train, found.validation, found.held_out) == (days[:-4], days[-3:-2], days[-1:])
+
+
+def test_days_too_few_to_choose_by_are_an_error(week):
+    few = week.only(week.days[:2])
+    with pytest.raises(IntentError, match="leaves no day to train on: before the held-out"):
+        days_of(few, TrainConfig(validation_days=1))
+    assert days_of(few, TrainConfig()).train == week.days[:1]
