@@ -89,13 +89,13 @@ def command(shell: Sequence[str], host: str, python: str, folder: str) -> list[s
 
 
 class _SshWorker(RemoteWorker):
-    """The local end: the remote shell's process, whose own errors are part of the tail."""
+    """The local end: `local` is the remote shell's process, whose errors are part of the tail."""
 
     def __init__(self, host: str, words: list[str], relay: Relay | None) -> None:
         super().__init__(host, relay)
         self._greeted = False
         try:
-            self._process = subprocess.Popen(
+            self.local = subprocess.Popen(
                 words, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
@@ -103,7 +103,7 @@ class _SshWorker(RemoteWorker):
             raise IntentError(
                 f"cannot start a worker on {host}: {words[0]}: {error.strerror}"
             ) from error
-        process = self._process
+        process = self.local
         self._errors = threading.Thread(target=self._read_errors, daemon=True)
         self._errors.start()
         self.link = Link(_taken(process.stdout), _taken(process.stdin), self.hear)
@@ -116,7 +116,7 @@ class _SshWorker(RemoteWorker):
         if "status" in message or "failed" in message:
             self.link.close()  # the holder has nothing to hold any more
         if "closed" in message:
-            status = self._process.wait()
+            status = self.local.wait()
             self._errors.join(timeout=1)
             if self._greeted:
                 self.end(LOST, f"the connection to {self.host} ended")
@@ -127,12 +127,12 @@ class _SshWorker(RemoteWorker):
         """End the local end too."""
         self.link.close()
         try:
-            self._process.wait(timeout=1)
+            self.local.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.local.kill()
 
     def _read_errors(self) -> None:
-        for line in self._process.stderr:
+        for line in self.local.stderr:
             self.hear({"stderr": line.decode(errors="replace")})
 
 
