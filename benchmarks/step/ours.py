@@ -33,12 +33,11 @@ class Ours(meter.Variant):
         super().__init__()
         quiet_tensorflow()
         import keras
-        import tensorflow as tf
 
         from intent.models.dipn import build, reduce_schema
         from intent.models.tasks import start_from_base_rates
         from intent.training.comm import Solo
-        from intent.training.step import adam, make_scoring_step, make_training_step
+        from intent.training.step import adam, make_scoring_step, make_step
 
         config, options = ModelConfig(**model), TrainConfig(**train)
         self.portable, self.precision = portable, options.precision
@@ -51,11 +50,9 @@ class Ours(meter.Variant):
             share_weights(self.model, Path(weights))
         self.labels = [t.name for t in reduce_schema(known, config).tasks]
         self.optimizer = adam(options, self.model)
-        self.compiled_step = make_training_step(
-            self.model, self.optimizer, self.labels, options.task_weights, Solo()
-        )
+        self.rate, self.no_flags = options.learning_rate, np.zeros(0, np.float32)
+        self.one_step = make_step(self.model, self.optimizer, self.labels, options, Solo())
         self.compiled_score = make_scoring_step(self.model, self.labels)
-        self.stop = tf.constant(0.0)
 
     @contextmanager
     def form(self) -> Iterator[None]:
@@ -81,8 +78,7 @@ class Ours(meter.Variant):
     def step(self, batch) -> float:
         """One update of the weights; the loss before it."""
         with self.form():
-            loss, _, _ = self.compiled_step(*batch, self.stop)
-        return float(loss)
+            return self.one_step(*batch, self.rate, self.no_flags).loss
 
     def score(self, batch) -> np.ndarray:
         """Probabilities [B, T]."""

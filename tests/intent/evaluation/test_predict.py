@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from intent import metrics
+from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.evaluation.evaluate import evaluate
 from intent.evaluation.predict import Predictions, predict
@@ -41,19 +42,17 @@ def learnt():
     """A logit for each level of the profile, learnt from thinned negatives."""
     import keras
 
-    from intent.training.step import make_training_step, pick_inputs
+    from intent.training.step import make_step, pick_inputs
 
     feed, tasks = Shop(60_000, RATE, seed=3), [task.name for task in TASKS]
     level = keras.Input((1,), name="profile", dtype="uint8")
     logits = {t: keras.layers.Flatten()(keras.layers.Embedding(10, 1)(level))[:, 0] for t in tasks}
     model = keras.Model({"profile": level}, logits)
-    optimizer = keras.optimizers.Adam(0.1)
-    step = make_training_step(model, optimizer, tasks, {}, Solo())
+    step = make_step(model, keras.optimizers.Adam(), tasks, TrainConfig(), Solo())
     for epoch, rate in enumerate((0.1, 0.03, 0.01)):
-        optimizer.learning_rate = rate
         for b in feed.batches(epoch):
-            total = np.float32(b.total)
-            step(pick_inputs(model, b.inputs), b.labels, b.weights, total, np.float32(0))
+            inputs = pick_inputs(model, b.inputs)
+            step(inputs, b.labels, b.weights, b.total, rate, np.zeros(0, np.float32))
     return model
 
 

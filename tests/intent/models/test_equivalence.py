@@ -18,7 +18,7 @@ from intent.config import TrainConfig
 from intent.models import kernels
 from intent.models.losses import step_loss
 from intent.training.comm import Solo
-from intent.training.step import adam, make_training_step
+from intent.training.step import adam, make_step
 from tests.intent.groups import random_fusion, random_groups, small_schema
 from tests.support import variants
 
@@ -36,7 +36,7 @@ COUNTS = [
 ]
 LABELS = np.array([[0, 1], [1, 1], [0, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 0]], np.uint8)
 WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 1, 0], np.float32)  # the last is filler
-TOTAL, ZERO = tf.constant(7.0), tf.constant(0.0)
+TOTAL, NO_FLAGS = 7, np.zeros(0, np.float32)
 QUICK = {
     "dipn": {},
     "paper_s_gru": {"reset_after": False, "sources": ["tap", "browse"], "hidden": 5},
@@ -176,11 +176,10 @@ def test_ten_training_steps(settings, lengths):
     losses = {}
     for fast in (True, False):
         model = make(**settings)
-        optimizer = adam(TrainConfig(learning_rate=0.01), model)
-        step = make_training_step(model, optimizer, TASKS, {}, Solo())
+        step = make_step(model, adam(TrainConfig(), model), TASKS, TrainConfig(), Solo())
         with form(fast):
             losses[fast] = [
-                float(step({n: x[n] for n in model.input}, y, WEIGHTS, TOTAL, ZERO)[0])
+                step({n: x[n] for n in model.input}, y, WEIGHTS, TOTAL, 0.01, NO_FLAGS).loss
                 for x, y in batches
             ]
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4, atol=1e-4)

@@ -7,13 +7,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from intent.config import ModelConfig, TrainConfig
 from intent.models import dipn
 from intent.schema import PAPER
 from intent.training.comm import Solo
-from intent.training.step import adam, make_training_step
+from intent.training.step import adam, make_step
 from tests.intent.groups import random_groups
 
 SCHEMA = replace(PAPER, length=8)  # the paper's dictionaries, a shorter window
@@ -27,21 +26,17 @@ class Learner:
     def __init__(self) -> None:
         keras.utils.set_random_seed(0)
         self.model = dipn.build(SCHEMA, ModelConfig())
-        self.optimizer = adam(TrainConfig(learning_rate=0.003), self.model)
-        self.variables = [*self.model.variables, *self.optimizer.variables]
+        optimizer = adam(TrainConfig(), self.model)
+        self.variables = [*self.model.variables, *optimizer.variables]
         self.start = [v.numpy() for v in self.variables]
-        self.step = make_training_step(self.model, self.optimizer, TASKS, {}, Solo())
+        self.step = make_step(self.model, optimizer, TASKS, TrainConfig(), Solo())
 
-    def losses(self, inputs, labels, rate: float | None = None) -> np.ndarray:
-        """The loss of each step from the same start, with another learning rate if one is given."""
+    def losses(self, inputs, labels, rate: float = 0.003) -> np.ndarray:
+        """The loss of each step from the same start."""
         for variable, value in zip(self.variables, self.start, strict=True):
             variable.assign(value)
-        if rate is not None:
-            self.optimizer.learning_rate.assign(rate)
-        weights = np.ones(GROUPS, np.float32)
-        total, stop = tf.constant(float(GROUPS)), tf.constant(0.0)
-        arrays = inputs, labels, weights, total, stop
-        return np.array([float(self.step(*arrays)[0]) for _ in range(STEPS)])
+        rest = np.ones(GROUPS, np.float32), GROUPS, rate, np.zeros(0, np.float32)
+        return np.array([self.step(inputs, labels, *rest).loss for _ in range(STEPS)])
 
 
 @pytest.fixture(scope="module")

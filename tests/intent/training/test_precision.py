@@ -11,7 +11,7 @@ from intent.config import ModelConfig, TrainConfig
 from intent.models import dipn, kernels
 from intent.training.comm import Solo
 from intent.training.precision import precision
-from intent.training.step import adam, make_training_step
+from intent.training.step import adam, make_step
 from tests.intent.groups import random_groups, small_schema
 
 SCHEMA = small_schema(length=40, largest=12)
@@ -23,13 +23,12 @@ def losses(name: str, steps: int = 10) -> np.ndarray:
     with precision(name):
         keras.utils.set_random_seed(3)
         model = dipn.build(SCHEMA, ModelConfig(hidden=16, attention_scale="length"))
-        optimizer = adam(TrainConfig(learning_rate=0.01), model)
         tasks = [t.name for t in SCHEMA.tasks]
-        step = make_training_step(model, optimizer, tasks, {}, Solo())
+        step = make_step(model, adam(TrainConfig(), model), tasks, TrainConfig(), Solo())
         inputs = random_groups(SCHEMA, [40] * BATCH)
         labels = np.random.default_rng(0).integers(0, 2, (BATCH, 2)).astype(np.uint8)
-        rest = labels, np.ones(BATCH, np.float32), np.float32(BATCH), np.float32(0)
-        return np.array([float(step(inputs, *rest)[0]) for _ in range(steps)])
+        rest = labels, np.ones(BATCH, np.float32), BATCH, 0.01, np.zeros(0, np.float32)
+        return np.array([step(inputs, *rest).loss for _ in range(steps)])
 
 
 def test_bfloat16_follows_float32():
