@@ -153,6 +153,18 @@ class TrainConfig(Section):
     max_groups: PositiveInt | None = Field(None, description="groups of an epoch at most")
     checkpoint_every: PositiveInt = Field(500, description="steps between two checkpoints")
     keep_checkpoints: PositiveInt = Field(3, description="last checkpoints that are kept")
+    micro_batches: PositiveInt = Field(
+        1, description="pieces in which a rank computes its share of a step, to save memory"
+    )
+    clip_norm: PositiveFloat | None = Field(
+        None, description="the global norm of the step's gradients at most"
+    )
+    compression: Literal["none", "float16", "bfloat16"] = Field(
+        "none", description="of gradients between ranks; sums are in float32"
+    )
+    sparse_embeddings: Literal["auto", "never"] = Field(
+        "auto", description="of large tables, reduce only the rows that a step touches, or all"
+    )
     random_labels: bool = Field(
         False, description="control: train on labels drawn by lot; the AUC must fall to chance"
     )

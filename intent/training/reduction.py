@@ -1,17 +1,17 @@
-"""The sums over ranks of one training step, as part of its graph.
-
-What a rank sends, by the algorithms of Gloo, for N ranks and S bytes of float32: a sum is a ring of
-2 (N-1)/N S bytes (every rank passes on N-1 of N chunks, twice).
-"""
+"""The sums over ranks of one training step, as part of its graph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from intent.training import traffic
 from intent.training.comm import Communicator
+from intent.training.compression import compressed_sum
+
+BUCKET_BYTES = None
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Reduced:
     Attributes:
         gradients, figures: the sums over ranks, in the order given.
         seconds: float64 scalar, from the last local tensor to the last sum.
-        bytes_sent: int64 scalar, by this rank.
+        bytes_sent: int64 scalar, by this rank, see `intent.training.traffic`.
     """
 
     gradients: list[tf.Tensor]
@@ -35,23 +35,85 @@ class Reduced:
         return [*self.gradients, *self.figures]
 
 
+def nothing_to_reduce(gradients: list[tf.Tensor], figures: list[tf.Tensor]) -> Reduced:
+    """The sums over one rank."""
+    return Reduced(gradients, figures, tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
+
+
 def reduce_all(
-    gradients: Sequence[tf.Tensor], figures: Sequence[tf.Tensor], comm: Communicator, size
+    gradients: Sequence[tf.Tensor],
+    figures: Sequence[tf.Tensor],
+    rows: Mapping[int, tf.Tensor],
+    compression: str,
+    comm: Communicator,
+    size: tf.Tensor,
+    bucket_bytes: int | None = BUCKET_BYTES,
 ) -> Reduced:
-    """Sum gradients and figures (both float32) over the `size` (int32 scalar) ranks of `comm`."""
-    if comm.size == 1 and not comm.elastic:
-        nothing = tf.constant(0.0, tf.float64), tf.constant(0, tf.int64)
-        return Reduced(list(gradients), list(figures), *nothing)
+    """Sum gradients and figures over the ranks of `comm`.
+
+    Args:
+        gradients: float32 tensors of static shape.
+        figures: float32 tensors that are few and must stay exact; they are never compressed.
+        rows: position of a gradient -> the rows that are not 0 on all ranks, from `touched_rows`.
+        compression: "none", "float16" or "bfloat16".
+        size: the number of ranks, int32 scalar: a compiled step outlives a change of it.
+        bucket_bytes: gradients are summed in groups of about so many bytes, the last ones first,
+            as the way back through the model gives them; None is one group.
+    """
     with tf.control_dependencies([*gradients, *figures]):
         began = tf.timestamp()
-    sums = comm.allreduce([*gradients, *figures])
-    with tf.control_dependencies(sums):
+    sums, sent = list(gradients), []
+
+    def add_up(tensors, name, how):
+        found, length = _sum(tensors, name, how, comm, size)
+        sent.append(length)
+        return found
+
+    shapes = [t.shape for t in figures]
+    counted = tf.concat([tf.reshape(t, [-1]) for t in figures], axis=0)
+    (counted,) = add_up([counted], "step.figures", "none")
+    if rows:
+        picked = [tf.gather(gradients[i], chosen) for i, chosen in rows.items()]
+        for (i, chosen), part in zip(
+            rows.items(), add_up(picked, "step.rows", compression), strict=True
+        ):
+            sums[i] = tf.scatter_nd(chosen[:, None], part, gradients[i].shape)
+    whole = [i for i in range(len(gradients)) if i not in rows]
+    for number, group in enumerate(buckets(gradients, whole, bucket_bytes)):
+        found = add_up([gradients[i] for i in group], f"step.{number}", compression)
+        for i, part in zip(group, found, strict=True):
+            sums[i] = part
+    parts = tf.split(counted, [shape.num_elements() for shape in shapes])
+    done = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+    with tf.control_dependencies([*sums, *done]):
         seconds = tf.timestamp() - began
-    length = sum(4 * t.shape.num_elements() for t in [*gradients, *figures])
-    sent = ring(tf.constant(length, tf.int64), tf.cast(size, tf.int64))
-    return Reduced(sums[: len(gradients)], sums[len(gradients) :], seconds, sent)
+    return Reduced(sums, done, seconds, tf.add_n(sent))
 
 
-def ring(length, size):
-    """Bytes that a rank sends while `size` ranks sum `length` bytes."""
-    return 2 * length * (size - 1) // size
+def buckets(
+    gradients: Sequence[tf.Tensor], positions: Sequence[int], least: int | None
+) -> list[list[int]]:
+    """`positions` from the last to the first, in groups of at least so many bytes each."""
+    groups, full = [], True
+    for i in reversed(positions):
+        if full:
+            groups.append([])
+            length = 0
+        groups[-1].append(i)
+        length += 4 * gradients[i].shape.num_elements()
+        full = least is not None and length >= least
+    return groups
+
+
+def _sum(
+    tensors: list[tf.Tensor], name: str, compression: str, comm: Communicator, size: tf.Tensor
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """The sums over ranks, and the bytes that this rank sends for them."""
+    lengths = [tf.size(t) for t in tensors]
+    if compression == "none":
+        sums = comm.allreduce(tensors, name)
+        return sums, traffic.of_sum(4 * tf.add_n(lengths), size)
+    flat = tf.concat([tf.reshape(t, [-1]) for t in tensors], axis=0)
+    flat, sent = compressed_sum(flat, compression, comm, name, size)
+    parts = tf.split(flat, lengths)
+    return [tf.reshape(part, tf.shape(t)) for part, t in zip(parts, tensors, strict=True)], sent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -17,8 +18,10 @@ from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.models.losses import step_loss
 from intent.training.comm import Communicator
-from intent.training.reduction import reduce_all
-from intent.training.running_auc import count_logits
+from intent.training.micro_batches import in_pieces
+from intent.training.reduction import nothing_to_reduce, reduce_all
+from intent.training.running_auc import BINS, count_logits
+from intent.training.touched import large_tables, touched_rows
 
 Inputs = Mapping[str, np.ndarray]
 TrainingStep = Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -36,7 +39,7 @@ class StepOutcome:
         reducing_s: seconds from this rank's last gradient to the last sum. The wait for slower
             ranks is part of it.
         bytes_sent: that this rank sent for the step's reductions, see
-            `intent.training.reduction`; headers and negotiation are not counted.
+            `intent.training.traffic`.
     """
 
     loss: float
@@ -140,7 +143,16 @@ def make_step(
     trainable = model.trainable_variables
     raw = [v.value for v in trainable]  # the tape and Horovod take tf.Variable, not Keras's
 
-    def backward(inputs, labels_BL, weights_B, total):
+    alone = comm.size == 1 and not comm.elastic
+    tables = [] if alone or config.sparse_embeddings == "never" else large_tables(model)
+
+    def nothing():
+        """What `backward` gives for no groups."""
+        counts = tf.zeros((len(tasks), 2, BINS))
+        return tf.constant(0.0), counts, [tf.zeros(v.shape) for v in raw]
+
+    def backward(total, inputs, labels_BL, weights_B):
+        """This rank's loss, histogram and gradients, of all its groups or some."""
         with tf.GradientTape() as tape:
             logits = model(inputs, training=True)
             loss = step_loss(logits, labels_BL, weights_B, total, labels, config.task_weights)
@@ -151,16 +163,23 @@ def make_step(
             gradient.set_shape(variable.shape)  # which the kernels' gradients do not tell
         logits_BT = tf.stack([logits[task] for task in tasks], axis=1)
         counts = count_logits(logits_BT, tf.gather(labels_BL, columns, axis=1), weights_B > 0)
-        return loss, counts, dense
+        return tf.cast(loss, tf.float32), counts, dense
 
     @tf.function
     def compiled(inputs, labels_BL, weights_B, total, rate, flags, size):
-        loss, counts, local = backward(inputs, labels_BL, weights_B, total)
-        reduction = reduce_all(local, [tf.cast(loss, tf.float32), flags, counts], comm, size)
-        with tf.control_dependencies(reduction.everything):
+        rows, asked = touched_rows(tables, inputs, comm, size)  # beside the model, not after it
+        batch = inputs, labels_BL, weights_B
+        pass_back = partial(backward, total)
+        loss, counts, local = in_pieces(pass_back, batch, config.micro_batches, nothing)
+        figures = [loss, flags, counts]
+        if alone:
+            reduced = nothing_to_reduce(local, figures)
+        else:
+            reduced = reduce_all(local, figures, rows, config.compression, comm, size)
+        with tf.control_dependencies(reduced.everything):
             optimizer.learning_rate.assign(rate)
-            optimizer.apply(reduction.gradients, trainable)
-        return *reduction.figures, reduction.seconds, reduction.bytes_sent
+            optimizer.apply(clipped(reduced.gradients, config.clip_norm), trainable)
+        return *reduced.figures, reduced.seconds, reduced.bytes_sent + asked
 
     def step(inputs, labels_BL, weights_B, total, rate, flags_F) -> StepOutcome:
         numbers = (tf.constant(x, tf.float32) for x in (total, rate, flags_F))
@@ -171,6 +190,11 @@ def make_step(
 
     step.compiled = compiled
     return step
+
+
+def clipped(gradients: list[tf.Tensor], norm: float | None) -> list[tf.Tensor]:
+    """`gradients` scaled so that their global norm is at most `norm`; None leaves them."""
+    return gradients if norm is None else tf.clip_by_global_norm(gradients, norm)[0]
 
 
 def make_scoring_step(
