@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from cluster.member import called_home
 from cluster.processes import Outcome, end_with_launcher, run_ranks
 from cluster.watchdog import Watchdog
 from intent.errors import IntentError, UsageError
@@ -37,12 +38,18 @@ class HorovodCommunicator:
 
     elastic = False
 
-    def __init__(self) -> None:
+    rank: int
+    size: int
+
+    def __init__(self, watch: Watchdog | None = None) -> None:
         self._hvd = _horovod()
+        self._initialize()
+        limit = float(os.environ.get(STALL_VARIABLE, STALL_END_S))
+        self._watch = watch or Watchdog(self.rank, limit)
+
+    def _initialize(self) -> None:
         self._hvd.init()
-        self.rank: int = self._hvd.rank()
-        self.size: int = self._hvd.size()
-        self._watch = Watchdog(self.rank, float(os.environ.get(STALL_VARIABLE, STALL_END_S)))
+        self.rank, self.size = self._hvd.rank(), self._hvd.size()
 
     def allreduce(self, tensors: Sequence[tf.Tensor], name: str = "allreduce") -> list[tf.Tensor]:
         """Sums over ranks, fused into few messages. Call what it is compiled into in a `guard`."""
@@ -110,12 +117,30 @@ class HorovodCommunicator:
         """A fixed set ends with its first loss."""
         raise PeerLost(f"rank {self.rank} belongs to a fixed set of processes, which lost one")
 
+    def asked_to_stop(self) -> str:
+        """A launcher asks by SIGTERM."""
+        return ""
+
+    def leave(self) -> bool:
+        """Nobody can go alone."""
+        return False
+
     def report(self, updates: int) -> None:
         """Nobody listens."""
 
 
 def connect() -> Communicator:
-    """The communicator of this process: Horovod's where a launcher started it, else `Solo`."""
+    """The communicator of this process: Horovod's where a launcher started it, else `Solo`.
+
+    A worker of a supervisor should have called home before (`cluster.member.called_home`): what
+    imports TensorFlow is silent for seconds.
+    """
+    member = called_home()
+    if member is not None:
+        from cluster.elastic import ElasticCommunicator
+
+        end_with_launcher()
+        return ElasticCommunicator(member)
     if "HOROVOD_RANK" not in os.environ:
         return Solo()
     end_with_launcher()

@@ -52,7 +52,7 @@ def run_ranks(argv: Sequence[str], envs: Sequence[Mapping[str, str]]) -> Outcome
     """
     ended: queue.Queue[int] = queue.Queue()
     ranks: list[_Rank] = []
-    with _signals_noted() as signals:
+    with signals_noted() as signals:
         try:
             for number, env in enumerate(envs):
                 ranks.append(_start(number, argv, env, ended))
@@ -169,7 +169,7 @@ def _verdict(culprit: _Rank, ranks: int, stuck: bool) -> tuple[int, str]:
 
 
 @contextmanager
-def _signals_noted():
+def signals_noted():
     """A list that grows by each SIGINT or SIGTERM during the block (main thread only)."""
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 
@@ -31,6 +31,11 @@ class Worker(Protocol):
     def tail(self) -> list[str]:
         """The last lines that it wrote to stdout and stderr, newest last (none where it has this
         process's own terminal)."""
+
+
+# Called with (worker, "stdout" or "stderr", line) as a worker writes: the supervisor shows what the
+# present rank 0 writes. A starter takes it as an argument and calls it from any thread.
+Relay = Callable[[Worker, str, str], None]
 
 
 class Starter(Protocol):

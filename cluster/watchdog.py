@@ -39,6 +39,11 @@ class Watchdog:
         finally:
             self._since = outer
 
+    def waited(self) -> float:
+        """Seconds for which the present block has been waiting; 0 outside of one."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _look(self) -> None:
         while True:
             time.sleep(min(1.0, self._limit / 10))

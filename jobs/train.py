@@ -88,7 +88,7 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
     from intent.samples.undersampling import learnt_label_rates
     from intent.training.loop import fit
     from intent.training.precision import precision
-    from intent.training.run_dir import open_run
+    from intent.training.run_dir import RunDir, open_run
 
     keras.utils.set_random_seed(settings.train.seed)
     with precision(settings.train.precision):
@@ -96,13 +96,17 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
     train_days, _ = split_days(manifest, settings.train.evaluation_days, settings.train.purge)
     known = manifest.only(train_days)
     start_from_base_rates(model, learnt_label_rates(known, settings.train))
-    directory = open_run(run, settings, manifest, comm)
-    if comm.rank == 0:  # the device bundle needs them, and the samples may be far away by then
-        save_dictionaries(directory.path, load_dictionaries(samples, manifest))
+
+    def begin() -> None:
+        open_run(run, settings, manifest)
+        # The device bundle needs them, and the samples may be far away by then.
+        save_dictionaries(run, load_dictionaries(samples, manifest))
         directory.note_samples(samples)
+
+    directory = RunDir(run, settings, manifest)
     feed, held_out = feeds(samples, manifest, settings, comm)
     with precision(settings.train.precision):
-        summary = fit(model, feed, held_out, settings.train, comm, directory)
+        summary = fit(model, feed, held_out, settings.train, comm, directory, begin=begin)
     return summary if comm.rank == 0 else None
 
 

@@ -51,7 +51,7 @@ def run(
     untrained = forms.signal(model, some) if form != "without" else {}
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        directory = open_run(folder, settings, manifest, Solo())
+        directory = open_run(folder, settings, manifest)
         summary = fit(model, feed, None, train, Solo(), directory)
         losses = [r["loss"] for r in read_metrics(directory.metrics) if r["kind"] == "step"]
     found = {

@@ -48,6 +48,9 @@ class Feed(Protocol):
 
     schema: Schema
 
+    def of_rank(self, rank: int, world: int) -> Feed:
+        """The same groups in the same order, this rank's part of them."""
+
     def steps(self, epoch: int) -> int:
         """Steps of an epoch, the same on every rank."""
 

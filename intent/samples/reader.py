@@ -84,6 +84,14 @@ class TrackFeed:
                 "bucket_lengths=False only"
             )
 
+    def of_rank(self, rank: int, world: int) -> TrackFeed:
+        """The same groups in the same order, this rank's part of them."""
+        return (
+            self
+            if (rank, world) == (self.rank, self.world)
+            else replace(self, rank=rank, world=world)
+        )
+
     def steps(self, epoch: int) -> int:
         """Steps of an epoch."""
         return self.plan(epoch).steps

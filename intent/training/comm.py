@@ -78,6 +78,13 @@ class Communicator(Protocol):
         there is no going on.
         """
 
+    def asked_to_stop(self) -> str:
+        """Who or what wants training to end after this step, with a checkpoint; mostly nobody."""
+
+    def leave(self) -> bool:
+        """This process must end and the others need not: `changed` will say so on all ranks, and
+        `renew` raises PeerLost here. False where the others cannot go on without it."""
+
     def report(self, updates: int) -> None:
         """How far this process is, for whoever watches over it."""
 
@@ -128,6 +135,14 @@ class Solo:
     def renew(self) -> list[str]:
         """There is nobody to meet."""
         raise IntentError("a process that trains alone has lost nobody: a fault in the program")
+
+    def asked_to_stop(self) -> str:
+        """Nobody asks, but by a signal."""
+        return ""
+
+    def leave(self) -> bool:
+        """There are no others."""
+        return False
 
     def report(self, updates: int) -> None:
         """Nobody watches."""

@@ -1,49 +1,48 @@
-"""The training loop: the same code for one process and for many.
+"""The training loop: the same code for one process, for many, and for a number that changes.
 
-Rank 0 is the coordinator: its weights and optimizer state are everybody's at the start, it writes
-the checkpoints, the metrics and the model, and shows the progress. Every rank takes its slice of
-each step of the epoch plan; the slices' gradients are summed.
+Rank 0 is the coordinator: it opens the run, writes the checkpoints, the metrics and the model, and
+shows the progress. Every rank takes its slice of each step of the epoch plan; the slices' gradients
+are summed. Whenever ranks meet (at the start, and again when one was lost or joined) everybody
+takes the state of the rank that is furthest (`intent.training.handover`) and goes on there.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import time
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.progress import Bar, progress
 from intent.samples.undersampling import share_seen
-from intent.training import checkpoint
+from intent.training import checkpoint, handover
 from intent.training.agreement import check_agreement
 from intent.training.checkpoint import Position
-from intent.training.comm import Communicator
+from intent.training.comm import Communicator, PeerLost
+from intent.training.handover import Standing
 from intent.training.interrupt import Interrupted, StopRequest
 from intent.training.logbook import Logbook
 from intent.training.meter import Meter
 from intent.training.on_device import on_device
-from intent.training.run_dir import RunDir
-from intent.training.step import (
-    adam,
-    learned_tasks,
-    make_scoring_step,
-    make_training_step,
-    pick_inputs,
-)
+from intent.training.run_dir import RunDir, open_run
+from intent.training.step import adam, learned_tasks, make_scoring_step, make_step, pick_inputs
 from intent.training.validate import put_right, score_feed, summarize
 
 if TYPE_CHECKING:
     from intent.samples.feed import Batch, Feed
 
-log = logging.getLogger(__name__)
 LOG_EVERY = 20  # steps; each record gathers from all ranks
+
+
+class Regroup(Exception):
+    """All ranks are between two steps and want to meet again: somebody joins or leaves."""
 
 
 def fit(
@@ -54,31 +53,35 @@ def fit(
     comm: Communicator,
     run: RunDir,
     log_every: int = LOG_EVERY,
+    begin: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
     """Train `model` to the end of `config.epochs`, from the run's newest checkpoint if it has one.
 
     Args:
         model: built; inputs and outputs as `intent.models.dipn.build` makes them. Its initial
             weights count on rank 0 only.
-        feed: this rank's slice of the training groups.
-        validation: this rank's slice of held-out groups, scored after every epoch.
+        feed: the training groups, of any rank.
+        validation: held-out groups, of any rank, scored after every epoch.
         config: optimizer, number of epochs, checkpoints.
-        comm: the other processes, or `Solo()`.
+        comm: the other processes, or `Solo()`. Their number may change if it is `elastic`.
         run: where everything is written, by rank 0.
         log_every: steps between two records in metrics.jsonl.
+        begin: called by every new rank 0 before it writes anything; by default it opens the run.
 
-    Returns on every rank a summary: steps, groups, seconds, loss, AUCs, where the model lies.
+    Returns on every rank a summary: steps, groups, seconds, loss, AUCs, where the model lies, and
+    how often ranks met again and how many groups were begun twice because of that.
 
     Raises:
         IntentError: a loss or weight that is not finite, data other than the checkpoint's, a feed
             that ends early, ranks whose weights differ.
         Interrupted: SIGINT or SIGTERM; a checkpoint was written.
-        PeerLost: another process died or stalled.
+        PeerLost: another process died or stalled, and there is no going on without it.
     """
+    begin = begin or (lambda: open_run(run.path, run.config, run.manifest))
     with StopRequest() as request:
-        trainer = _Trainer(model, feed, config, comm, run, log_every, request)
+        trainer = _Trainer(model, feed, validation, config, comm, run, log_every, request, begin)
         try:
-            return trainer.run_to_end(validation)
+            return trainer.run_to_end()
         finally:
             trainer.logbook.close()
 
@@ -90,61 +93,112 @@ class _Trainer:
         self,
         model: keras.Model,
         feed: Feed,
+        validation: Feed | None,
         config: TrainConfig,
         comm: Communicator,
         run: RunDir,
         log_every: int,
         request: StopRequest,
+        begin: Callable[[], object],
     ) -> None:
-        self.model, self.feed, self.config = model, feed, config
+        self.model, self.feed, self.validation, self.config = model, feed, validation, config
         self.comm, self.run, self.log_every, self.request = comm, run, log_every, request
-        self.labels = [task.name for task in feed.schema.tasks]
-        self.tasks = learned_tasks(model, self.labels)
-        self.columns = [self.labels.index(task) for task in self.tasks]
+        self.begin = begin
+        self.tasks = learned_tasks(model, [task.name for task in feed.schema.tasks])
         self.optimizer = adam(config, model)
         self.variables = [*model.variables, *self.optimizer.variables]
-        self.step = make_training_step(
-            model, self.optimizer, self.labels, config.task_weights, comm
-        )
-        self.score = make_scoring_step(model, self.labels)
+        labels = [task.name for task in feed.schema.tasks]
+        self.step = make_step(model, self.optimizer, labels, config, comm)
+        self.score = make_scoring_step(model, labels)
         self.meter = Meter(self.tasks)
-        self.groups = 0  # trained on by all ranks since this start
-        self.position = self.first = self._restore()
-        self.logbook = Logbook(run, self.position.updates, active=comm.rank == 0)
-        comm.broadcast([v.value for v in self.variables])
-        self._agree("at the start")
+        self.standing = Standing()
+        self.unchecked = True  # the weights, since ranks have met
+        self.logbook = Logbook(run, 0, active=False)
 
-    def run_to_end(self, validation: Feed | None) -> dict[str, Any]:
-        """All epochs from the present position, then the model's file and the summary."""
-        started, results = time.monotonic(), {}
+    @property
+    def position(self) -> Position:
+        """The next step."""
+        return self.standing.position
+
+    def run_to_end(self) -> dict[str, Any]:
+        """Meet and train, as often as it takes."""
+        started, told = time.monotonic(), []
+        while True:
+            try:
+                self._meet(told)
+                results = self._epochs()
+                self._finish()
+                return self._summary(time.monotonic() - started) | {"validation": results}
+            except (PeerLost, Regroup):
+                if not self.comm.elastic:
+                    raise
+            told = self.comm.renew()
+
+    def _meet(self, told: list[str]) -> None:
+        """Everybody takes the state of the rank that is furthest, and its slice of the feeds."""
+        self.logbook.close()
+        self.standing = handover.meet(
+            self.standing, self.variables, self.meter, self.comm, self._begin
+        )
+        self.feed = self.feed.of_rank(self.comm.rank, self.comm.size)
+        if self.validation is not None:
+            self.validation = self.validation.of_rank(self.comm.rank, self.comm.size)
+        self.logbook = Logbook(self.run, self.position.updates, active=self.comm.rank == 0)
+        if told:
+            news = {"ranks": self.comm.size, "told": told, "repeated": self.standing.repeated}
+            self.logbook.write("membership", self.position.updates, self.position.epoch, news)
+        self._agree("when the ranks met")
+        self.unchecked = True
+        self.comm.report(self.position.updates)
+
+    def _begin(self, standing: Standing) -> checkpoint.Checkpoint | None:
+        """Rank 0 opens the run; the newest checkpoint, where nobody has a state yet."""
+        self.begin()
+        if standing.holds:
+            return None
+        found = checkpoint.latest(self.run.checkpoints)
+        if found is not None:
+            self._fits(found)
+        return found
+
+    def _epochs(self) -> dict[str, float]:
+        """All epochs from the present position; the last validation's results."""
+        results: dict[str, float] = {}
         for epoch in range(self.position.epoch, self.config.epochs):
             self._epoch(epoch)
-            if validation is not None:
-                results = self._validate(validation)
-                if any(self.comm.gather(bool(self.request.name))):
+            if self.validation is not None:
+                results = self._validate(self.validation)
+                if any(self.comm.gather(self._stop_wanted())):
                     raise Interrupted(self._goodbye())
             if epoch + 1 < self.config.epochs:
-                self.position = Position(epoch + 1, 0, self.position.updates)
+                self.standing.position = Position(epoch + 1, 0, self.position.updates)
                 self.meter = Meter(self.tasks)
+        return results
+
+    def _finish(self) -> None:
         self._agree("at the end of training")
         if self.comm.rank == 0:
             draft = self.run.model.with_name("draft.keras")  # Keras insists on the suffix
             self.model.save(draft)
             os.replace(draft, self.run.model)
         self.comm.gather(None)  # no rank leaves before the model is there
-        seconds = time.monotonic() - started
-        return self._summary(seconds) | {"validation": results}
 
     def _epoch(self, epoch: int) -> None:
         """The rest of `epoch`, then a checkpoint at its end."""
         total, start = self.feed.steps(epoch), self.position.step
         if start >= total:
-            return  # the checkpoint was written at the end of the epoch
+            if self.standing.saved != self.position:  # who was to write the checkpoint was lost
+                self._save()
+            return
         title = f"epoch {epoch + 1}/{self.config.epochs}"
         seen, groups = 0, (total - start) * self.config.batch_size
-        with progress(title, groups, "groups", visible=self.comm.rank == 0) as bar:
+        batches = on_device(self.feed.batches(epoch, start), self._arrays)
+        with (
+            progress(title, groups, "groups", visible=self.comm.rank == 0) as bar,
+            closing(batches),
+        ):
             waited_from = time.monotonic()
-            for batch, arrays in on_device(self.feed.batches(epoch, start), self._arrays):
+            for batch, arrays in batches:
                 self._expect(batch, epoch, start + seen)
                 waited = time.monotonic() - waited_from
                 self._train(batch, arrays, waited, total, bar)
@@ -163,35 +217,48 @@ class _Trainer:
     def _train(self, batch: Batch, arrays: tuple, waited: float, total: int, bar: Bar) -> None:
         """One step, and what is due after it: a record, a checkpoint, the end."""
         began = time.monotonic()
-        total_groups = tf.constant(batch.total, tf.float32)
-        stop = tf.constant(bool(self.request.name), tf.float32)
-        with self.comm.guard():
-            loss, stops, scores = self.step(*arrays, total_groups, stop)
-        loss, stop = float(loss), float(stops) > 0
+        wishes = np.array([self._stop_wanted(), self.comm.changed()], np.float32)
+        self.standing.in_flight = batch.total
+        done = self.step(*arrays, batch.total, self.config.learning_rate, wishes)
         where = Position(batch.epoch, batch.step + 1, self.position.updates + 1)
-        if not math.isfinite(loss):
+        self.standing.did(where, batch.total)
+        if not math.isfinite(done.loss):
             raise IntentError(
-                f"the loss is {loss} at epoch {batch.epoch} step {batch.step}: lower "
+                f"the loss is {done.loss} at epoch {batch.epoch} step {batch.step}: lower "
                 "train.learning_rate; the checkpoints of the run are from before this step"
             )
-        self.position = where
-        self.groups += batch.total
-        labels = batch.labels[:, self.columns]
-        self.meter.add(loss, batch.total, scores.numpy(), labels, batch.weights > 0)
-        self.meter.add_time(waited, time.monotonic() - began)
-        if where.updates == self.first.updates + 1:
+        self.meter.add(done.loss, batch.total, done.counts)
+        took = time.monotonic() - began
+        self.meter.add_time(waited, took, done.reducing_s, done.bytes_sent)
+        self.comm.report(where.updates)
+        if self.unchecked:
             self._agree(f"after step {batch.step} of epoch {batch.epoch}")
-        last = where.step == total
+            self.unchecked = False
+        last, (stop, change) = where.step == total, done.flags_F > 0
         if where.updates % self.log_every == 0 or last:
             record = self.meter.record(self.comm)
             self.logbook.write("step", where.updates, where.epoch, record)
-            bar.values.update({n: v for n, v in record.items() if n.startswith("auc")})
-            bar.values["waiting for data"] = f"{record['wait_share']:.0%}"
-        bar.advance(batch.total, loss=loss)
+            self._show(bar, record)
+        bar.advance(batch.total, loss=done.loss)
         if stop or last or where.updates % self.config.checkpoint_every == 0:
             self._save()
         if stop:
             raise Interrupted(self._goodbye())
+        if change:
+            raise Regroup
+
+    def _show(self, bar: Bar, record: dict[str, float]) -> None:
+        """The figures beside the bar."""
+        bar.values.update({n: v for n, v in record.items() if n.startswith("auc")})
+        bar.values["waiting for data"] = f"{record['wait_share']:.0%}"
+        if self.comm.size > 1:
+            bar.values["reducing"] = f"{record['reduce_share']:.0%}"
+
+    def _stop_wanted(self) -> bool:
+        """Whether this rank wants all to stop: a signal to one of elastic ranks is for it alone."""
+        if self.comm.asked_to_stop():
+            return True
+        return bool(self.request.name) and not self.comm.leave()
 
     def _expect(self, batch: Batch, epoch: int, step: int) -> None:
         if (batch.epoch, batch.step) != (epoch, step):
@@ -213,45 +280,29 @@ class _Trainer:
         return results
 
     def _goodbye(self) -> str:
-        by = f" by {self.request.name}" if self.request.name else ""
+        who = self.request.name or self.comm.asked_to_stop()
         path = checkpoint.path_of(self.run.checkpoints, self.position)
         return (
-            f"stopped{by} after step {self.position.step} of epoch {self.position.epoch}; {path} "
-            "is written: the same command goes on from there"
+            f"stopped{f' by {who}' if who else ''} after step {self.position.step} of epoch "
+            f"{self.position.epoch}; {path} is written: the same command goes on from there"
         )
 
     def _save(self) -> None:
         """A checkpoint of the present position, by rank 0, once all ranks are known to agree."""
         self._agree(f"after step {self.position.step} of epoch {self.position.epoch}")
-        metrics = self.meter.gathered(self.comm)
         if self.comm.rank == 0:
             path = checkpoint.save(
                 self.run.checkpoints,
                 self.position,
                 self.variables,
-                metrics,
+                self.meter.state(),
                 manifest_hash=self.run.manifest_hash,
                 config_hash=self.run.config_hash,
                 seed=self.config.seed,
                 feed=self.feed.state(self.position.epoch, self.position.step),
             )
             checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
-
-    def _restore(self) -> Position:
-        """Rank 0 reads the newest checkpoint; everybody learns where it stands."""
-        found = None
-        if self.comm.rank == 0:
-            found = checkpoint.latest(self.run.checkpoints)
-            if found is not None:
-                self._fits(found)
-                checkpoint.restore(found, self.variables)
-                log.info("going on from %s", found.path)
-        position, metrics = self.comm.broadcast_object(
-            (found.position, found.metrics) if found else (Position(), None)
-        )
-        if metrics is not None:
-            self.meter.restore(metrics, scores=self.comm.rank == 0)
-        return position
+        self.standing.saved = self.position
 
     def _fits(self, found: checkpoint.Checkpoint) -> None:
         for what, theirs, ours in (
@@ -271,17 +322,18 @@ class _Trainer:
             check_agreement(named, self.comm, when)
 
     def _summary(self, seconds: float) -> dict[str, Any]:
-        steps = self.position.updates - self.first.updates
-        known = checkpoint.best(self.run.checkpoints)
+        known, groups = checkpoint.best(self.run.checkpoints), self.standing.groups
         return {
             "ranks": self.comm.size,
             "epochs": self.config.epochs,
-            "steps": steps,
+            "steps": self.position.updates - self.standing.first,
             "updates": self.position.updates,
             "seconds": seconds,
             "loss": self.meter.epoch_loss(),
-            "groups": self.groups,
-            "groups_per_second": self.groups / max(seconds, 1e-9),
+            "groups": groups,
+            "groups_per_second": groups / max(seconds, 1e-9),
+            "met_again": self.standing.meetings - 1,
+            "repeated_groups": self.standing.repeated,
             "best": {"checkpoint": str(known[0]), "auc": known[1]} if known else None,
             "model": str(self.run.model),
         }

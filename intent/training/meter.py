@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from intent.training.comm import Communicator
-from intent.training.running_auc import add_scores, auc_of_counts, empty_counts
+from intent.training.running_auc import auc_of_counts, empty_counts
 
 
 class Meter:
-    """Loss, AUC so far and speed.
+    """Loss, AUC so far, speed, and where the time goes.
 
-    The loss of a step is already that of all ranks; scores and times are this rank's until they
-    are gathered.
+    Loss and scores are of all ranks in every step, so no rank that is lost takes some with it;
+    times are this rank's until they are gathered.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -22,48 +22,45 @@ class Meter:
         self._counts = empty_counts(len(self.tasks))
         self._epoch = np.zeros(2)  # sum over groups of the loss, groups
         self._window = np.zeros(2)  # the same since the last record
-        self._timed = 0  # groups in the measured time
-        self._waiting = self._computing = 0.0  # seconds since the last record
+        self.forget_times()
 
-    def add(
-        self,
-        loss: float,
-        groups: int,
-        scores: np.ndarray,
-        labels: np.ndarray,
-        real: np.ndarray,
-    ) -> None:
-        """One step: mean `loss` of `groups` groups of all ranks; this rank's probabilities [b, T],
-        labels [b, T] and which of its rows are `real` [b]."""
+    def add(self, loss: float, groups: int, counts: np.ndarray) -> None:
+        """One step: mean `loss` of `groups` groups and the histogram of their scores, int64
+        [T, 2, BINS], both over all ranks."""
         self._epoch += (loss * groups, groups)
         self._window += (loss * groups, groups)
         self._timed += groups
-        add_scores(self._counts, scores, labels, real)
+        self._counts += counts
 
-    def add_time(self, waiting: float, computing: float) -> None:
-        """Seconds of one step spent waiting for its data, and in the step itself."""
-        self._waiting += waiting
-        self._computing += computing
+    def add_time(self, waiting: float, step: float, reducing: float, sent: int) -> None:
+        """Seconds of one step: waiting for its data, the step itself, and what part of that went
+        into reducing (the wait for slower ranks included); bytes that this rank sent."""
+        self._times += (waiting, step - reducing, reducing)
+        self._sent += sent
+        self._steps += 1
 
     def record(self, comm: Communicator) -> dict[str, float]:
-        """Figures since the last record, and the AUC of the epoch so far over all ranks.
+        """Figures since the last record, and the AUC of the epoch so far.
 
-        A collective. The slowest rank decides the wait share: the others wait for it in turn.
+        A collective. The slowest rank decides the shares: the others wait for it in turn.
         """
-        shares = comm.gather((self._counts, self._waiting, self._computing))
-        counts = np.sum([share[0] for share in shares], axis=0)
-        waiting = max(share[1] for share in shares)
-        elapsed = max(share[1] + share[2] for share in shares)
+        times = np.array(comm.gather(self._times))
+        slowest = times[times[:, :2].sum(axis=1).argmax()]
+        elapsed = max(float(slowest.sum()), 1e-9)
         loss, groups = self._window
         record = {
             "loss": float(loss / groups),
-            "groups_per_second": float(self._timed / max(elapsed, 1e-9)),
-            "wait_share": float(waiting / max(elapsed, 1e-9)),
+            "groups_per_second": float(self._timed / elapsed),
+            "wait_share": float(slowest[0] / elapsed),
+            "compute_share": float(slowest[1] / elapsed),
+            "reduce_share": float(slowest[2] / elapsed),
         }
-        for task, auc in zip(self.tasks, auc_of_counts(counts), strict=True):
+        if comm.size > 1:
+            record["bytes_a_step"] = self._sent / max(self._steps, 1)
+        for task, auc in zip(self.tasks, auc_of_counts(self._counts), strict=True):
             record[f"auc_{task}"] = auc
         self._window = np.zeros(2)
-        self._timed, self._waiting, self._computing = 0, 0.0, 0.0
+        self.forget_times()
         return record
 
     def epoch_loss(self) -> float:
@@ -71,13 +68,18 @@ class Meter:
         loss, groups = self._epoch
         return float(loss / groups) if groups else float("nan")
 
-    def gathered(self, comm: Communicator) -> dict[str, np.ndarray]:
-        """The state over all ranks, for a checkpoint. A collective; nothing is lost by it."""
-        counts = np.sum(comm.gather(self._counts), axis=0)
-        return {"counts": counts, "epoch": self._epoch.copy(), "window": self._window.copy()}
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps, and what a rank that joins is given."""
+        counts, epoch, window = self._counts, self._epoch, self._window
+        return {"counts": counts.copy(), "epoch": epoch.copy(), "window": window.copy()}
 
-    def restore(self, state: dict[str, np.ndarray], scores: bool) -> None:
-        """Go on from `gathered`. One rank takes the scores, so that they count once."""
-        if scores:
-            self._counts = state["counts"].copy()
-        self._epoch, self._window = state["epoch"].copy(), state["window"].copy()
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from `state`; times are counted anew."""
+        self._counts, self._epoch = state["counts"].copy(), state["epoch"].copy()
+        self._window = state["window"].copy()
+        self.forget_times()
+
+    def forget_times(self) -> None:
+        """Count times from here on."""
+        self._timed = self._sent = self._steps = 0  # groups, bytes, steps in the measured time
+        self._times = np.zeros(3)  # waiting for data, computing, reducing: seconds

@@ -16,7 +16,7 @@ from intent.samples.feed import Batch
 from intent.samples.manifest import Build, Manifest, Shard
 from intent.schema import TASKS, Feature, Schema, View, narrowest
 from intent.training.comm import Communicator, Solo
-from intent.training.run_dir import RunDir, open_run
+from intent.training.run_dir import RunDir
 
 SCHEMA = Schema(
     views=(View("tap", (Feature("event", 2, 2), Feature("button", 10, 4, unknown=True)), "event"),),
@@ -47,6 +47,10 @@ class MemoryFeed:
             "profile": profile.astype(np.uint8),
         }
 
+    def of_rank(self, rank: int, world: int) -> MemoryFeed:
+        """Its part is that of `comm`."""
+        return self
+
     def steps(self, epoch: int) -> int:
         return -(-self.groups // self.batch_size)
 
@@ -60,7 +64,7 @@ class MemoryFeed:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         order = np.random.default_rng((7, epoch)).permutation(self.groups)
-        share = self.batch_size // self.comm.size
+        share = -(-self.batch_size // self.comm.size)
         for step in range(start, self.steps(epoch)):
             whole = order[step * self.batch_size : (step + 1) * self.batch_size]
             mine = whole[self.comm.rank * share : (self.comm.rank + 1) * share]
@@ -72,7 +76,7 @@ class MemoryFeed:
                 self.labels[rows],
                 (np.arange(share) < len(mine)).astype(np.float32),
                 len(whole),
-                np.full(share, "", object),
+                rows.astype(str).astype(object),
                 np.zeros(share, np.int64),
             )
 
@@ -117,7 +121,7 @@ def train(
     comm = comm or Solo()
     chosen = config(**settings)
     built = model(chosen, seed)
-    run = open_run(folder, chosen, manifest(), comm)
+    run = RunDir(folder, chosen, manifest())
     summary = fit(
         built,
         MemoryFeed(groups, chosen.train.batch_size, comm),

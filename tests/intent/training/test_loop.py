@@ -65,7 +65,7 @@ def test_stopped_by_a_signal_and_resumed_is_bit_equal_to_never_stopped(
 
 
 def curves(run):
-    speed = {"groups_per_second", "wait_share"}
+    speed = {"groups_per_second", "wait_share", "compute_share", "reduce_share"}
     return [{k: v for k, v in r.items() if k not in speed} for r in read_metrics(run.metrics)]
 
 
@@ -158,7 +158,7 @@ def test_it_learns(tmp_path):
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path):
     chosen = small.config(epochs=2)
     model = small.model(chosen)
-    run = open_run(tmp_path / "run", chosen, small.manifest(), Solo())
+    run = open_run(tmp_path / "run", chosen, small.manifest())
     feed = small.MemoryFeed(90, 16, Solo())
     original = feed.batches
 
@@ -181,7 +181,7 @@ def test_other_data_than_the_checkpoints_is_an_error(tmp_path):
     other = type(run)(run.path, chosen, small.manifest(content="0" * 31 + "5"))
     feed = small.MemoryFeed(90, 16, Solo())
     with pytest.raises(IntentError, match=r"is of other data \(manifest hash"):
-        fit(small.model(chosen), feed, None, chosen.train, Solo(), other)
+        fit(small.model(chosen), feed, None, chosen.train, Solo(), other, begin=lambda: None)
 
 
 @pytest.mark.parametrize(

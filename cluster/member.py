@@ -1,0 +1,114 @@
+"""A worker's side of the supervisor: it calls home, beats, and hears what to do."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster import meeting
+from intent.training.comm import PeerLost
+
+BEAT_S = 0.5
+POLL_S = 0.1
+LOST_S = 20.0  # without the supervisor, after which this worker is on its own
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rank in a generation: Horovod's variables, and who was lost or came since the last one."""
+
+    generation: int
+    env: dict[str, str]
+    told: list[str]
+
+
+class Member:
+    """This process as one of a supervisor's workers. Its thread beats from the start.
+
+    Attributes:
+        number: as the supervisor counts.
+        generation: that it has a place in; -1 before the first.
+        change: the ranks are asked to meet again as soon as all can.
+        stop: training is to end after the step, because of this.
+        updates: how far training is, for the supervisor; -1 where that is not known yet.
+    """
+
+    def __init__(self, address: str, token: str, number: int) -> None:
+        self._address, self._token, self.number = address, token, number
+        self.change, self.stop, self.updates = False, "", -1
+        self.generation, self._heard_of = -1, 0
+        self._waiting: Callable[[], float] = lambda: 0.0
+        self._over: Callable[[], None] = lambda: None
+        self._reached = time.monotonic()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def watch(self, waiting: Callable[[], float], over: Callable[[], None]) -> None:
+        """Tell how long this rank has been waiting for others; hear that its generation is over.
+
+        `over` is called from the heartbeat's thread, again and again until the next `join`.
+        """
+        self._waiting, self._over = waiting, over
+
+    def join(self) -> Place | None:
+        """Wait for a place in a generation after the present one; None: training has ended well.
+
+        PeerLost where there will be none, with the reason.
+        """
+        while True:
+            answer = self._ask("join", generation=self.generation)
+            if answer is None:
+                if time.monotonic() - self._reached > LOST_S:
+                    raise PeerLost(f"the coordinator at {self._address} has not answered")
+            elif "gone" in answer:
+                raise PeerLost(answer["gone"])
+            elif "done" in answer:
+                return None
+            elif "place" in answer:
+                place = answer["place"]
+                self.generation, self.change = place["generation"], False
+                told, self._heard_of = place["told"][self._heard_of :], len(place["told"])
+                return Place(place["generation"], place["env"], told)
+            time.sleep(POLL_S)
+
+    def leave(self) -> bool:
+        """Ask to end alone, without the others; False where nobody can be asked."""
+        answer = self._ask("leave")
+        return answer is not None and "gone" not in answer
+
+    def _ask(self, what: str, **message: object) -> dict | None:
+        answer = meeting.ask(self._address, self._token, what, {"worker": self.number, **message})
+        if answer is not None:
+            self._reached = time.monotonic()
+        return answer
+
+    def _beat(self) -> None:
+        while True:
+            answer = self._ask(
+                "beat",
+                generation=self.generation,
+                updates=self.updates,
+                waiting_s=self._waiting(),
+            )
+            if answer is not None:
+                self.change = answer.get("change", False)
+                self.stop = answer.get("stop", "")
+                if answer.get("over") or "gone" in answer:
+                    self._over()
+            elif time.monotonic() - self._reached > LOST_S:
+                self.stop = "the loss of the coordinator"
+            time.sleep(BEAT_S)
+
+
+_member: Member | None = None
+
+
+def called_home() -> Member | None:
+    """This process as a member; None where no supervisor started it. The first call calls home."""
+    global _member
+    if _member is None and meeting.ADDRESS in os.environ:
+        address, token = os.environ[meeting.ADDRESS], os.environ[meeting.TOKEN]
+        _member = Member(address, token, int(os.environ[meeting.WORKER]))
+    return _member

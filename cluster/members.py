@@ -1,0 +1,310 @@
+"""Who trains together: the decisions of the supervisor, without any input or output.
+
+Workers join, are given a place (rank) in a generation, beat each second and end; `Members` is told
+of it with the time, and `tick` says what is to be done. A generation is a set of workers that meet
+once; whoever is lost ends it, and the others meet again in the next.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from intent.training.comm import PeerLost
+
+TOLD = (1, 2)  # exit statuses of a worker that has said itself what is wrong, for all of them
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the supervisor allows.
+
+    Attributes:
+        elastic: the others go on without a worker that is lost; else every loss is the end.
+        least: workers that training needs.
+        failures: of one place in a row, without a step in between, before it is given up.
+        start_s: until a worker calls home, and until all that were started have (seconds).
+        silence_s: without a heartbeat, after which a worker counts as frozen or cut off.
+        stall_s: that all others may wait for a worker that is alive, once it has made a step.
+        first_stall_s: the same before that, while it compiles.
+        wait_s: for enough workers, when too few are left.
+    """
+
+    elastic: bool = False
+    least: int = 1
+    failures: int = 3
+    start_s: float = 120.0
+    silence_s: float = 15.0
+    stall_s: float = 40.0
+    first_stall_s: float = 120.0
+    wait_s: float = 50.0
+
+
+@dataclass
+class Member:
+    """One worker process. Times are of one monotonic clock, in seconds.
+
+    Attributes:
+        place: which of the places (host and slot) it holds; a replacement takes it over.
+        rank: in the present generation; None outside of it.
+        joined: it waits to be given a rank.
+        heard: when it last called; None before the first time.
+        updates, steps: how far its training is, and how many of them it made in this generation.
+        waiting_s: how long it has been waiting for other ranks.
+        why: how it was lost; empty while it is there.
+    """
+
+    number: int
+    host: str
+    place: int
+    started: float
+    rank: int | None = None
+    joined: bool = False
+    heard: float | None = None
+    updates: int | None = None
+    steps: int = 0
+    waiting_s: float = 0.0
+    leaving: bool = False
+    why: str = ""
+    ended: bool = False
+
+    @property
+    def here(self) -> bool:
+        """Whether it counts."""
+        return not self.ended and not self.why
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the supervisor is to do: "kill" a worker, "start" one in a place, or "end" all."""
+
+    what: str
+    number: int = -1
+    status: int = 0
+    reason: str = ""
+
+
+@dataclass
+class Members:
+    """All workers of a job and the present generation.
+
+    Attributes:
+        generation: -1 before the first.
+        ranks: numbers of the workers in it, by rank.
+        next_place: the number of the next place that is found.
+        told: sentences on who left and who came, since the job began.
+        over: the present generation has lost somebody.
+        finished: a worker ended well, so training has.
+    """
+
+    policy: Policy
+    places: dict[int, str]
+    workers: dict[int, Member] = field(default_factory=dict)
+    generation: int = -1
+    ranks: list[int] = field(default_factory=list)
+    next_place: int = 0
+    told: list[str] = field(default_factory=list)
+    over: bool = False
+    finished: bool = False
+    fatal: Act | None = None
+    failures: dict[int, int] = field(default_factory=dict)
+    short_since: float | None = None
+
+    # What happens.
+
+    def started(self, number: int, place: int, now: float) -> None:
+        """A worker process was started in a place."""
+        self.workers[number] = Member(number, self.places[place], place, now)
+
+    def call(self, number: int, now: float) -> Member | None:
+        """A worker was heard of. None for one that does not count (any more)."""
+        member = self.workers.get(number)
+        if member is None or not member.here:
+            return None
+        member.heard = now
+        return member
+
+    def join(self, number: int, now: float) -> None:
+        """A worker wants to meet the others."""
+        member = self.call(number, now)
+        if member is None or member.joined:
+            return
+        if member.rank is not None:
+            self.over = True
+        member.joined, member.waiting_s = True, 0.0
+
+    def beat(self, number: int, now: float, updates: int, waiting_s: float) -> None:
+        """A heartbeat."""
+        member = self.call(number, now)
+        if member is None:
+            return
+        if member.rank is not None and member.updates is not None and updates > member.updates:
+            member.steps += updates - member.updates
+            self.failures.pop(member.place, None)
+        if updates >= 0:
+            member.updates = updates
+        member.waiting_s = waiting_s
+
+    def leave(self, number: int, now: float) -> None:
+        """A worker was asked to end, alone: it ends after its step."""
+        member = self.call(number, now)
+        if member is not None:
+            member.leaving = True
+
+    def end(self, number: int, status: int) -> None:
+        """A worker process has ended with an exit status (negative: by a signal)."""
+        member = self.workers[number]
+        if member.ended:
+            return
+        member.ended = True
+        if status == 0:
+            self.finished = True
+        elif not member.why:
+            if status in TOLD:
+                reason = f"{name_of(member)} ended with exit status {status}"
+                self.fatal = self.fatal or Act("end", number, status, reason)
+            self._lose(member, _how(status))
+
+    def discovered(self, slots: Mapping[str, int]) -> None:
+        """The hosts that there are now: new slots become places, lost ones are emptied."""
+        for host in {*slots, *self.places.values()}:
+            mine = [place for place, name in self.places.items() if name == host]
+            for place in mine[slots.get(host, 0) :]:
+                del self.places[place]
+                for member in self.present():
+                    member.leaving = member.leaving or member.place == place
+            for _ in range(slots.get(host, 0) - len(mine)):
+                self.places[self.next_place] = host
+                self.next_place += 1
+
+    # What is to be done.
+
+    def tick(self, now: float) -> list[Act]:
+        """The actions that are due, each given once."""
+        if self.finished:
+            return []
+        acts = [*self._silent(now), *self._stuck()]
+        if self.fatal is not None:
+            return [*acts, self.fatal]
+        if not self.policy.elastic:
+            lost = next((m for m in self.workers.values() if m.why), None)
+            if lost is not None:
+                return [*acts, Act("end", lost.number, 1, f"{name_of(lost)} {lost.why}")]
+        acts += self._replace(now)
+        acts += self._short(now)
+        if not any(act.what == "end" for act in acts):
+            self._meet(now)
+        return acts
+
+    def change_wanted(self) -> bool:
+        """Whether the ranks should meet again as soon as they can: somebody waits, or leaves."""
+        if self.over or not self.ranks:
+            return False
+        return any(m.leaving or (m.joined and m.rank is None) for m in self.present())
+
+    def present(self) -> list[Member]:
+        """Who counts."""
+        return [m for m in self.workers.values() if m.here]
+
+    def _silent(self, now: float) -> list[Act]:
+        acts = []
+        for member in self.present():
+            if member.heard is None:
+                if now - member.started > self.policy.start_s:
+                    acts.append(
+                        self._kill(member, f"did not start within {self.policy.start_s:g} s")
+                    )
+            elif now - member.heard > self.policy.silence_s:
+                told = f"was not heard of for {self.policy.silence_s:g} s: frozen or out of reach"
+                acts.append(self._kill(member, told))
+        return acts
+
+    def _stuck(self) -> list[Act]:
+        """Who keeps all others of its generation waiting."""
+        ranked = [m for m in self.present() if m.rank is not None]
+        if self.over:
+            return []
+        longest = max((m.waiting_s for m in ranked), default=0.0)
+        acts = []
+        for member in ranked:
+            limit = self.policy.stall_s if member.steps else self.policy.first_stall_s
+            if member.waiting_s == 0 and longest > limit:
+                told = f"was stuck: the others waited {limit:g} s for it"
+                acts.append(self._kill(member, told))
+        return acts
+
+    def _replace(self, now: float) -> list[Act]:
+        """A worker for each place that has none and is not given up."""
+        taken = {m.place for m in self.workers.values() if m.here}
+        acts = []
+        for place in self.places:
+            if place in taken or self.failures.get(place, 0) >= self.policy.failures:
+                continue
+            acts.append(Act("start", place))
+        return acts
+
+    def _short(self, now: float) -> list[Act]:
+        """The end, when there have been too few for too long."""
+        heard = [m for m in self.present() if m.heard is not None and not m.leaving]
+        if len(heard) >= self.policy.least:
+            self.short_since = None
+            return []
+        able = [p for p in self.places if self.failures.get(p, 0) < self.policy.failures]
+        limit = self.policy.start_s if self.generation < 0 else self.policy.wait_s
+        self.short_since = now if self.short_since is None else self.short_since
+        if able and now - self.short_since <= limit:
+            return []
+        lost = [m for m in self.workers.values() if m.why]
+        last = f"; the last one lost is {name_of(lost[-1])}, which {lost[-1].why}" if lost else ""
+        reason = f"{len(heard)} workers are left and {self.policy.least} are needed{last}"
+        return [Act("end", lost[-1].number if lost else -1, 1, reason)]
+
+    def _meet(self, now: float) -> None:
+        """The next generation, when everybody who counts has come."""
+        members = self.present()
+        for member in [m for m in members if m.leaving and m.joined]:
+            members.remove(member)
+            self.failures[member.place] = self.policy.failures  # who was asked to go stays away
+            self._lose(member, "left, as it was asked to")
+        waiting = [m for m in members if m.joined]
+        if len(waiting) < self.policy.least:
+            return
+        if any(m.rank is not None and not m.joined for m in members):
+            return
+        starting = [m for m in members if not m.joined]
+        if self.generation < 0 and starting and now - starting[0].started <= self.policy.start_s:
+            return
+        hosts = list(dict.fromkeys(m.host for m in waiting))
+        waiting.sort(key=lambda m: (hosts.index(m.host), m.number))
+        self.generation += 1
+        self.ranks, self.over = [m.number for m in waiting], False
+        for rank, member in enumerate(waiting):
+            if self.generation and member.rank is None:
+                self.told.append(f"{name_of(member)} joined")
+            member.rank, member.joined, member.steps = rank, False, 0
+
+    def _kill(self, member: Member, why: str) -> Act:
+        self._lose(member, why)
+        return Act("kill", member.number)
+
+    def _lose(self, member: Member, why: str) -> None:
+        member.why = why
+        self.failures[member.place] = self.failures.get(member.place, 0) + 1
+        if member.rank is not None:
+            self.over = True
+        self.told.append(f"{name_of(member)} {why}")
+
+
+def name_of(member: Member) -> str:
+    """Such as "rank 1 (worker 3 on hostb)"."""
+    worker = f"worker {member.number} on {member.host}"
+    return worker if member.rank is None else f"rank {member.rank} ({worker})"
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    if status == PeerLost.exit_status:
+        return "lost the others"
+    return f"ended with exit status {status}"

@@ -1,0 +1,276 @@
+"""The coordinator's process: starts the workers, lets them meet, watches, and decides.
+
+It holds no weights: rank 0 does. Workers call home (`cluster.meeting`), `cluster.members` decides,
+and a `Starter` (`cluster.starter`) starts and kills.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cluster import meeting
+from cluster.members import Act, Member, Members, Policy, name_of
+from cluster.processes import STOP_S, Outcome, signals_noted
+from cluster.starter import Starter, Worker
+
+LOOK_S = 0.05  # between two looks at the workers
+SETTLE_S = 5.0  # after the decision to end: for workers to end by themselves
+FINISH_S = 60.0  # after the first worker ended well: for the others
+DISCOVER_S = 2.0  # between two runs of a host-discovery script
+Discover = Callable[[], Mapping[str, int]]
+
+
+def run(
+    starter: Starter | Callable[[Callable], Starter],
+    hosts: Sequence[str],
+    argv: Sequence[str],
+    env: Mapping[str, str] | Callable[[str], Mapping[str, str]],
+    policy: Policy,
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    discover: Discover | None = None,
+) -> Outcome:
+    """Run `argv` as one worker for each of `hosts` until training has ended, well or not.
+
+    Args:
+        starter: where workers run; or what makes it, given the `Relay` of their output.
+        hosts: one name for each worker; a host with two slots stands there twice.
+        env: of every worker, or of a worker on a host, on top of that host's own.
+        address: under which workers reach this process.
+        port: to listen on; 0 takes a free one.
+        discover: gives the hosts and their slots as they are now; asked now and then.
+
+    SIGINT and SIGTERM here let all workers end after their step, with a checkpoint; a second one
+    kills. The outcome names the worker that was the cause.
+    """
+    made = starter
+    watch = _Supervisor(hosts, argv, env, policy, address, port, discover)
+    try:
+        watch.starter = made(watch.relay) if callable(made) else made
+        with signals_noted() as signals:
+            return watch.to_the_end(signals)
+    finally:
+        watch.close()
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        argv: Sequence[str],
+        env: Mapping[str, str] | Callable[[str], Mapping[str, str]],
+        policy: Policy,
+        address: str,
+        port: int,
+        discover: Discover | None,
+    ) -> None:
+        places = dict(enumerate(hosts))
+        self.members = Members(policy, places, next_place=len(places))
+        self.argv, self.env, self.address, self.discover = argv, env, address, discover
+        self.starter: Starter | None = None
+        self.workers: dict[int, Worker] = {}
+        self.rendezvous: list[Any] = []
+        self.given: dict[int, dict[str, str]] = {}  # Horovod's variables of each worker
+        self.prepared = -1  # the generation that they are of
+        self.news = 0  # of `members.told`, how many were given to the present generation
+        self.shown = 0  # and how many were shown
+        self.stop = ""
+        self.ending: Act | None = None
+        self.lock = threading.Lock()
+        self.token = secrets.token_hex(16)
+        self.server = meeting.MeetingServer(self.answer, self.token, port)
+        self.looked = 0.0
+        self.deadline: float | None = None
+
+    # What workers hear.
+
+    def answer(self, what: str, message: dict[str, Any]) -> dict[str, Any]:
+        """A message of a worker; called from the server's threads."""
+        now, number = time.monotonic(), int(message["worker"])
+        with self.lock:
+            members = self.members
+            if members.call(number, now) is None or self.ending:
+                known = members.workers.get(number)
+                why = known.why if known and known.why else "training has ended"
+                return {"gone": self.ending.reason if self.ending else why}
+            if members.finished:
+                return {"done": True}
+            if what == "join":
+                if self.stop:
+                    return {"gone": f"stopped by {self.stop}"}
+                return self._join(number, int(message["generation"]), now)
+            if what == "beat":
+                members.beat(number, now, message["updates"], message["waiting_s"])
+                over = members.over or message["generation"] != members.generation
+                return {"over": over, "change": members.change_wanted(), "stop": self.stop}
+            if what == "leave":
+                members.leave(number, now)
+            return {}
+
+    def _join(self, number: int, generation: int, now: float) -> dict[str, Any]:
+        """A place in a generation after the worker's own, once there is one."""
+        members = self.members
+        member = members.workers[number]
+        if member.rank is not None and generation < self.prepared == members.generation:
+            told = members.told[: self.news]
+            return {"place": {"generation": self.prepared, "env": self.given[number], "told": told}}
+        if member.rank is None or generation == members.generation:
+            members.join(number, now)
+        return {}
+
+    def relay(self, worker: Worker, stream: str, line: str) -> None:
+        """Show what the present rank 0 writes."""
+        ranks = self.members.ranks
+        if ranks and self.workers.get(ranks[0]) is worker:
+            print(line, file=getattr(sys, stream), flush=True)
+
+    # What it does.
+
+    def to_the_end(self, signals: list[int]) -> Outcome:
+        """Look, decide and act until no worker is left."""
+        while True:
+            now = time.monotonic()
+            self._look(now)
+            with self.lock:
+                acts = [] if self.ending or self.stop else self.members.tick(now)
+                self._prepare()
+            for act in acts:
+                self._do(act, now)
+            self._show()
+            self._signals(signals, now)
+            running = [n for n, w in self.workers.items() if w.status() is None]
+            if not running and (self.members.finished or self.ending or self.stop):
+                return self._outcome(signals)
+            if self.members.finished and self.deadline is None:
+                self.deadline = now + FINISH_S
+            if self.deadline is not None and now > self.deadline:
+                for number in running:
+                    self.workers[number].signal(signal.SIGKILL)
+            time.sleep(LOOK_S)
+
+    def _look(self, now: float) -> None:
+        ended = {n: s for n, w in self.workers.items() if (s := w.status()) is not None}
+        found = None
+        if self.discover is not None and now - self.looked > DISCOVER_S:
+            self.looked, found = now, self.discover()
+        with self.lock:
+            for number, status in ended.items():
+                self.members.end(number, status)
+            if found is not None:
+                self.members.discovered(found)
+
+    def _do(self, act: Act, now: float) -> None:
+        if act.what == "kill":
+            self.workers[act.number].signal(signal.SIGKILL)
+        elif act.what == "start":
+            self._start(act.number, now)
+        else:
+            self.ending, self.deadline = act, now + SETTLE_S
+
+    def _start(self, place: int, now: float) -> None:
+        number, host = len(self.workers), self.members.places[place]
+        with self.lock:
+            self.members.started(number, place, now)
+        call_home = {
+            meeting.ADDRESS: f"{self.address}:{self.server.port}",
+            meeting.TOKEN: self.token,
+            meeting.WORKER: str(number),
+        }
+        env = self.env(host) if callable(self.env) else self.env
+        self.workers[number] = self.starter.start(host, self.argv, {**env, **call_home})
+
+    def _prepare(self) -> None:
+        """Where the new generation meets: a rendezvous of its own, since keys of old ones stay."""
+        members = self.members
+        if members.generation == self.prepared:
+            return
+        from horovod.runner.common.util.hosts import SlotInfo
+        from horovod.runner.gloo_run import create_slot_env_vars
+        from horovod.runner.http.http_server import RendezvousServer
+
+        slots = slot_numbers([members.workers[n].host for n in members.ranks])
+        infos = [SlotInfo(**slot) for slot in slots]
+        server = RendezvousServer()
+        port = server.start()
+        server.init(infos)
+        self.rendezvous.append(server)
+        common = {
+            "HOROVOD_GLOO_RENDEZVOUS_ADDR": self.address,
+            "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
+            "HOROVOD_CONTROLLER": "gloo",
+            "HOROVOD_CPU_OPERATIONS": "gloo",
+        }
+        self.given = {
+            number: {k: str(v) for k, v in (common | create_slot_env_vars(info)).items()}
+            for number, info in zip(members.ranks, infos, strict=True)
+        }
+        self.prepared, self.news = members.generation, len(members.told)
+        for old in self.rendezvous[:-2]:  # somebody may still be in the one before
+            old.stop()
+        self.rendezvous = self.rendezvous[-2:]
+
+    def _show(self) -> None:
+        """Say who was lost and who came."""
+        with self.lock:
+            told, self.shown = self.members.told[self.shown :], len(self.members.told)
+        for sentence in told:
+            print(f"intent: {sentence}", file=sys.stderr, flush=True)
+
+    def _signals(self, signals: list[int], now: float) -> None:
+        if signals and not self.stop:
+            self.stop = signal.Signals(signals[0]).name
+            self.deadline = now + STOP_S
+            for number, member in self.members.workers.items():
+                if member.rank is None:  # it has nothing to save
+                    self.workers[number].signal(signal.SIGKILL)
+        if len(signals) > 1:
+            self.deadline = now
+
+    def _outcome(self, signals: list[int]) -> Outcome:
+        if signals:
+            return Outcome(128 + signals[0], f"stopped by {signal.Signals(signals[0]).name}")
+        if self.members.finished:
+            return Outcome(0)
+        culprit: Member | None = self.members.workers.get(self.ending.number)
+        worker = self.workers.get(self.ending.number)
+        if culprit is not None and worker is not None and culprit.rank != 0:
+            for line in worker.tail():
+                print(f"[{name_of(culprit)}] {line}", file=sys.stderr, flush=True)
+        return Outcome(self.ending.status, self.ending.reason)
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self.starter is not None:
+            self.starter.close()
+        self.server.close()
+        for server in self.rendezvous:
+            server.stop()
+
+
+def slot_numbers(hosts: Sequence[str]) -> list[dict[str, Any]]:
+    """Horovod's numbers of each rank, from the host of each rank (equal hosts side by side).
+
+    A local rank counts within a host, a cross rank over the hosts that have this local rank.
+    """
+    local: list[int] = []
+    for rank, host in enumerate(hosts):
+        local.append(hosts[:rank].count(host))
+    return [
+        {
+            "hostname": host,
+            "rank": rank,
+            "local_rank": local[rank],
+            "cross_rank": local[:rank].count(local[rank]),
+            "size": len(hosts),
+            "local_size": list(hosts).count(host),
+            "cross_size": local.count(local[rank]),
+        }
+        for rank, host in enumerate(hosts)
+    ]

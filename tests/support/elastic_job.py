@@ -1,0 +1,90 @@
+"""One worker of the tests of elastic training: python -m tests.support.elastic_job FOLDER
+
+FOLDER/job.json   {"epochs", "groups", "batch", "pause_s", "faults": {"epoch:step": [rank, how]}}
+FOLDER/run        the run folder
+FOLDER/fired      a file for each fault that has fired
+FOLDER/ids        what each worker was given, a line for each step
+FOLDER/out        the summary and the final weights
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cluster.member import called_home
+
+FAILURES: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: os._exit(7),
+    "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "stick": lambda: time.sleep(600),
+    "leave": lambda: os.kill(os.getpid(), signal.SIGTERM),
+}
+
+
+def main(folder: Path) -> None:
+    member = called_home()
+    job = json.loads((folder / "job.json").read_text())
+
+    import numpy as np
+
+    from cluster.horovod import connect
+    from intent.quiet import quiet_tensorflow
+    from intent.training.loop import fit
+    from intent.training.run_dir import RunDir
+    from tests.support import small_training as small
+
+    quiet_tensorflow()
+    comm = connect()
+    number = member.number if member else 0
+    given = (folder / "ids" / f"{number}.jsonl").open("a", buffering=1)
+
+    class Feed(small.MemoryFeed):
+        def batches(self, epoch: int, start: int = 0) -> Iterator:
+            for batch in super().batches(epoch, start):
+                rank, how = job["faults"].get(f"{batch.epoch}:{batch.step}", (None, ""))
+                fired = folder / "fired" / f"{batch.epoch}:{batch.step}"
+                if rank == comm.rank and not fired.exists():
+                    fired.write_text(f"{how} worker {number} rank {comm.rank} of {comm.size}")
+                    FAILURES[how]()
+                time.sleep(job.get("pause_s", 0))
+                line = {
+                    "generation": member.generation if member else 0,
+                    "rank": comm.rank,
+                    "epoch": batch.epoch,
+                    "step": batch.step,
+                    "ids": [int(i) for i in batch.users[batch.weights > 0]],
+                }
+                given.write(json.dumps(line) + "\n")
+                yield batch
+
+    config = small.config(epochs=job["epochs"], batch_size=job["batch"], checkpoint_every=5)
+    model = small.model(config, seed=1 + number)
+    summary = fit(
+        model,
+        Feed(job["groups"], job["batch"], comm),
+        small.MemoryFeed(50, job["batch"], comm, seed=1),
+        config.train,
+        comm,
+        RunDir(folder / "run", config, small.manifest()),
+        log_every=1,
+    )
+    if comm.rank == 0:
+        np.savez(folder / "out" / "weights.npz", *model.get_weights())
+        (folder / "out" / "summary.json").write_text(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    from intent.errors import IntentError
+
+    try:
+        main(Path(sys.argv[1]))
+    except IntentError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_status)
