@@ -15,20 +15,21 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from intent.errors import IntentError
+from intent.training.stopping import Choice
 
 if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger(__name__)
-ARRAYS, FACTS, DRAFT = "arrays.npz", "checkpoint.json", ".draft-"
+ARRAYS, FACTS, BEST, DRAFT = "arrays.npz", "checkpoint.json", "best.json", ".draft-"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Checkpoint:
 
     `metrics` is the state of the running metrics (name -> array), `seed` the seed of the run,
     `feed` the position as the feed has it, bound to its data and order; the states of random
-    generators inside the model are among the variables.
+    generators inside the model are among the variables. `choice` is what the validations before it
+    have shown (`stopping.Choice`), empty in those of older versions.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class Checkpoint:
     variables: list[np.ndarray]
     names: list[str]
     metrics: dict[str, np.ndarray]
+    choice: dict[str, Any] = field(default_factory=dict)
 
 
 def path_of(folder: Path, position: Position) -> Path:
@@ -75,6 +78,7 @@ def save(
     config_hash: str,
     seed: int,
     feed: dict[str, Any],
+    choice: dict[str, Any] | None = None,
 ) -> Path:
     """Write `folder/step-XXXXXXXX/` atomically and return it.
 
@@ -105,6 +109,7 @@ def save(
         "config_hash": config_hash,
         "seed": seed,
         "feed": feed,
+        "choice": choice or {},
         "names": names,
         "arrays_blake2b": _hash(draft / ARRAYS),
     }
@@ -135,6 +140,7 @@ def load(path: Path) -> Checkpoint:
             variables=[arrays[name] for name in sorted(arrays) if name.startswith("variable/")],
             names=facts["names"],
             metrics={n.removeprefix("metric/"): a for n, a in arrays.items() if n[:7] == "metric/"},
+            choice=facts.get("choice", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntentError(f"checkpoint {path} cannot be read: {error}") from error
@@ -175,38 +181,73 @@ def restore(checkpoint: Checkpoint, variables: Sequence[keras.Variable]) -> None
         variable.assign(value)
 
 
+def write_best(folder: Path, choice: Choice) -> None:
+    """Let best.json name the checkpoint that `choice` found best; no file where it found none.
+
+    A run that went back behind its best checkpoint has found none so far.
+    """
+    if choice.best is None:
+        (folder / BEST).unlink(missing_ok=True)
+        return
+    name = path_of(folder, Position(updates=choice.updates)).name
+    draft = folder / (DRAFT + BEST)
+    draft.write_text(json.dumps({"name": name, "score": choice.best}))
+    os.replace(draft, folder / BEST)
+
+
 def mark_best(folder: Path, path: Path, score: float) -> bool:
     """Remember `path` as the best checkpoint if `score` is above the best so far; is it?"""
     known = best(folder)
     if known is not None and known[0] != path and not score > known[1]:
         return False
-    draft = folder / (DRAFT + "best.json")
-    draft.write_text(json.dumps({"name": path.name, "score": score}))
-    os.replace(draft, folder / "best.json")
+    write_best(folder, Choice(score, int(path.name.removeprefix("step-"))))
     return True
 
 
 def best(folder: Path) -> tuple[Path, float] | None:
     """The checkpoint with the highest score and that score; None before the first validation."""
     try:
-        found = json.loads((folder / "best.json").read_text())
+        found = json.loads((folder / BEST).read_text())
     except (OSError, ValueError):
         return None
     return folder / found["name"], found["score"]
 
 
-def prune(folder: Path, keep: int, newest: Path) -> None:
-    """Delete all but the last `keep` checkpoints up to `newest`, just written, and the best one.
+def load_best(folder: Path) -> Checkpoint | None:
+    """The best checkpoint; None where no validation has found one.
 
-    What is newer than that was broken when the run went back behind it, and is deleted too: else
-    it would be taken for the latest.
+    IntentError where it is not whole any more: another one must not pass for it.
     """
-    spared = {known[0] for known in [best(folder)] if known}
-    steps = _steps(folder)
-    sound = [path for path in steps if path <= newest]
-    for path in set(steps) - set(sound[-keep:]):
-        if path not in spared or path > newest:
-            shutil.rmtree(path)
+    known = best(folder)
+    if known is None:
+        return None
+    try:
+        return load(known[0])
+    except IntentError as error:
+        raise IntentError(
+            f"the best checkpoint is lost ({error}): with --set train.keep_best=false the same "
+            "command makes the model of the last step"
+        ) from error
+
+
+def prune(folder: Path, keep: int, newest: Path) -> None:
+    """Delete all but the last `keep` checkpoints up to `newest`, just written, and the best one."""
+    known = best(folder)
+    names = [path.name for path in _steps(folder)]
+    for name in surplus(names, keep, newest.name, known[0].name if known else None):
+        shutil.rmtree(folder / name)
+
+
+def surplus(names: Iterable[str], keep: int, newest: str, best: str | None) -> list[str]:
+    """Which of the checkpoints `names` are not among the last `keep` up to `newest`, nor the best.
+
+    What is newer than `newest` was broken when the run went back behind it, and goes too: else it
+    would be taken for the latest.
+    """
+    names = sorted(names)
+    sound = [name for name in names if name <= newest]
+    spared = {*sound[-keep:], best if best is not None and best <= newest else None}
+    return [name for name in names if name not in spared]
 
 
 def _steps(folder: Path) -> list[Path]:
