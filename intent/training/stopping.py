@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from intent.config import TrainConfig
@@ -26,12 +26,15 @@ class Choice:
         updates: of the checkpoint that had it, the earliest where several did.
         reference: the mean AUC that the next improvement counts from.
         waited: validations since the last improvement.
+        last: updates before the last validation. Ranks that lose one of them during a validation do
+            it again, and it must not count twice.
     """
 
     best: float | None = None
     updates: int = 0
     reference: float | None = None
     waited: int = 0
+    last: int = -1
 
     def seen(self, quality: float, updates: int, config: TrainConfig) -> Choice:
         """This after one more validation, of the weights after `updates` updates.
@@ -40,14 +43,16 @@ class Choice:
             quality: mean AUC over tasks. One that is not finite (no purchase among the groups)
                 says nothing, so it neither counts nor makes anybody wait.
         """
-        if not math.isfinite(quality):
+        if updates == self.last:
             return self
+        if not math.isfinite(quality):
+            return replace(self, last=updates)
         best, where = self.best, self.updates
         if best is None or quality > best:
             best, where = quality, updates
         if self.reference is None or quality > self.reference + config.min_improvement:
-            return Choice(best, where, quality, 0)
-        return Choice(best, where, self.reference, self.waited + 1)
+            return Choice(best, where, quality, 0, updates)
+        return Choice(best, where, self.reference, self.waited + 1, updates)
 
     def stops(self, config: TrainConfig) -> bool:
         """Whether training is to end now."""

@@ -41,9 +41,17 @@ def test_the_best_is_the_highest_and_of_equals_the_earlier():
 
 def test_a_validation_without_an_auc_counts_for_nothing():
     nan = float("nan")
-    assert after([nan, nan, nan], patience=1) == (Choice(), None)
+    assert after([nan, nan, nan], patience=1) == (Choice(last=30), None)
     choice, stopped = after([0.7, nan, nan, 0.6], patience=1)
     assert stopped == 4 and choice.best == 0.7
+
+
+def test_a_validation_that_is_done_again_counts_once():
+    config = TrainConfig(validation_days=1, patience=2)
+    once = Choice().seen(0.7, 10, config).seen(0.6, 20, config)
+    again = once.seen(0.6, 20, config)  # a rank was lost during it
+    assert again == once and not again.stops(config)
+    assert again.seen(0.6, 30, config).stops(config)
 
 
 @pytest.mark.parametrize("cut", range(8))
