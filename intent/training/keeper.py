@@ -33,8 +33,8 @@ def resume(run: RunDir) -> Checkpoint | None:
     ):
         if theirs != ours:
             raise IntentError(
-                f"checkpoint {run.shown(found.path)} is of other {what} hash {theirs}, now {ours}): "
-                "go on with what it was made with, or give another --run"
+                f"checkpoint {run.shown(found.path)} is of other {what} hash {theirs}, now "
+                f"{ours}): go on with what it was made with, or give another --run"
             )
     checkpoint.write_best(run.checkpoints, Choice.from_dict(found.choice))
     return found

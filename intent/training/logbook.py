@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from intent.training.remote import CONFIG
 from intent.training.run_dir import RunDir
+from intent.training.tracking import track
 
 NOT_A_CURVE = {"kind", "step", "epoch"}
 
@@ -30,6 +32,9 @@ class Logbook:
 
     Records after `updates`, the step from which a run resumes, are dropped first: they will be
     written again, and a metric must not stand there twice. So is the validation of that very step.
+    Who joined and who left stays: that has happened.
+
+    With `train.mlflow`, whatever is written is also reported there.
     """
 
     def __init__(self, run: RunDir, updates: int, active: bool) -> None:
@@ -40,14 +45,22 @@ class Logbook:
 
         kept = [r for r in read_metrics(run.metrics) if _comes_before(r, updates)]
         text = "".join(json.dumps(r) + "\n" for r in kept)
-        draft = run.metrics.with_suffix(".draft")
+        draft = run.metrics.with_name("draft.jsonl")
         draft.write_text(text)
         os.replace(draft, run.metrics)
+        self._run = run
         self._file = run.metrics.open("a", buffering=1)
         self._board = tf.summary.create_file_writer(str(run.tensorboard))
+        self._tracking = track(run)
 
-    def write(self, kind: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """One record: kind "step" (training since the last record) or "validation"."""
+    def write(self, kind: str, step: int, epoch: int, values: Mapping[str, Any]) -> None:
+        """One record.
+
+        Args:
+            kind: "step" (training since the last record), "validation", or "membership" (the ranks
+                met again).
+            values: numbers, which become curves; of a membership also what happened, in words.
+        """
         if not self._active:
             return
         import tensorflow as tf
@@ -58,18 +71,30 @@ class Logbook:
         self._file.write(json.dumps(record) + "\n")
         with self._board.as_default():
             for name, value in record.items():
-                if name not in NOT_A_CURVE and value is not None:
+                if name not in NOT_A_CURVE and isinstance(value, int | float):
                     tf.summary.scalar(f"{kind}/{name}", value, step=step)
         self._board.flush()
+        self._run.sync_soon()
+
+    def finish(self) -> None:
+        """Training came to its end and the model is there; then call `close`."""
+        if self._active and self._tracking is not None:
+            run = self._run
+            self._tracking.finish([run.model, run.path / CONFIG, run.metrics])
 
     def close(self) -> None:
         """Write out what is buffered."""
         if self._active:
+            self._active = False
             self._file.close()
             self._board.close()
+            if self._tracking is not None:
+                self._tracking.close()
 
 
 def _comes_before(record: Mapping[str, Any], updates: int) -> bool:
+    if record["kind"] == "membership":
+        return True
     if record["kind"] == "validation":
         return record["step"] < updates
     return record["step"] <= updates
