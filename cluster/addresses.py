@@ -16,8 +16,10 @@ from intent.errors import IntentError
 def address_towards(host: str, port: int = 1) -> str:
     """The address of this machine from which it reaches `host`, by the routes. Sends nothing.
 
-    Raises IntentError where the name is unknown or no route leads there.
+    `host` may have a user before it, as in user@host. Raises IntentError where the name is unknown
+    or no route leads there.
     """
+    host = host.rpartition("@")[2]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except OSError as error:
