@@ -19,6 +19,7 @@ EXTRAS = {
     "device": ["ai-edge-litert>=2.0"],
     "report": ["jinja2>=3.1", "matplotlib>=3.8", "scikit-learn>=1.4"],
     "s3": ["s3fs>=2023.6"],
+    "track": ["mlflow-skinny>=2.14"],
     "baselines": ["lightgbm>=4.3", "scikit-learn>=1.4"],
 }
 
