@@ -19,15 +19,19 @@ NAME = "mlflow.json"  # in the run folder: which MLflow run it is
 MARKS = {"step": "loss", "validation": "groups", "membership": "ranks"}  # in each record of a kind
 BATCH = 900  # metrics in a request; the server takes 1000
 # One slow server must not hold the last figures for as long as MLflow would wait by itself (7
-# tries of 120 s). Whoever sets these is obeyed.
-LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# tries of 120 s), and standard output is for results. Whoever sets these is obeyed.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 class Server:
     """The run as the tracking server has it. Every method may raise what MLflow raises."""
 
     def __init__(self, run: RunDir) -> None:
-        for name, value in LIMITS.items():
+        for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
