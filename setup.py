@@ -29,7 +29,7 @@ setup(
     description="Is this user buying or browsing? Behaviour logs in, purchase intent out.",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["intent", "intent.*", "jobs", "cluster"]),
+    packages=find_packages(include=["intent", "intent.*", "jobs", "cluster", "cluster.*"]),
     package_data={"intent": ["**/*.j2", "models/kernels/src/*"], "cluster": ["*.properties"]},
     # Without a compiler there is no such module, and NumPy does its work (intent/samples/native.py)
     ext_modules=[
