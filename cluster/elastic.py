@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cluster.addresses import interface_towards
 from cluster.horovod import SILENCE_END_S, HorovodCommunicator
 from cluster.member import Member
 from cluster.sockets import open_sockets, sever
@@ -25,6 +26,7 @@ class ElasticCommunicator(HorovodCommunicator):
 
     def __init__(self, member: Member) -> None:
         self._member = member
+        self._interface = os.environ.get("HOROVOD_GLOO_IFACE", "")
         self._before: dict[int, str] | None = None  # sockets from before the ranks meet
         self._connections: dict[int, str] = {}  # those of the generation, once they have met
         self._told: list[str] = []
@@ -63,6 +65,9 @@ class ElasticCommunicator(HorovodCommunicator):
                 raise SystemExit(0)  # the others have ended well
             self._told = place.told
             os.environ.update(place.env)
+            if not self._interface:
+                self._interface = interface_towards(*self._member.coordinator)
+            os.environ["HOROVOD_GLOO_IFACE"] = self._interface
             self._connections, self._before = {}, open_sockets()
             try:
                 self._hvd.init()

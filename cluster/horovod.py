@@ -1,4 +1,4 @@
-"""Horovod: the communicator of several processes, and their start on one machine.
+"""Horovod: the communicator of several processes, and which communicator this process has.
 
 Horovod reaches only what it is given here: raw tf.Variables and tensors. Its Keras optimizer and
 callbacks do not work with Keras 3.
@@ -6,21 +6,19 @@ callbacks do not work with Keras 3.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
-import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from cluster.member import called_home
-from cluster.processes import Outcome, end_with_launcher, run_ranks
+from cluster.processes import end_with_launcher
 from cluster.watchdog import Watchdog
-from intent.errors import IntentError, UsageError
+from intent.errors import IntentError
 from intent.training.comm import Communicator, PeerLost, Solo
 
 if TYPE_CHECKING:
@@ -147,76 +145,21 @@ def connect() -> Communicator:
     return HorovodCommunicator()
 
 
-def launch(np: int, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Outcome:
-    """Run `argv` as `np` Horovod processes on this machine and wait for their end.
-
-    The processes meet through Horovod's own rendezvous server, exactly as under `horovodrun
-    --gloo`; so the same `argv` also runs under that. What is ours is the watch over them: rank 0
-    has this process's stdout and stderr themselves (horovodrun's pipes hide a terminal from its
-    progress bar), a stop leaves time for a checkpoint, and the outcome names the rank that was the
-    cause. See `cluster.processes.run_ranks` for output, signals and bounds.
-
-    Args:
-        np: number of processes, at least 1.
-        argv: the job, such as [sys.executable, "-m", "jobs.train", ...].
-        env: variables on top of this process's.
-
-    Raises UsageError on a bad `np`, IntentError where Horovod is missing.
-    """
-    if np < 1:
-        raise UsageError(f"the number of processes must be at least 1, got {np}")
-    if importlib.util.find_spec("horovod") is None:  # importing it would bring TensorFlow here too
-        raise _unusable("not installed")
-    from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
-    from horovod.runner.gloo_run import create_run_env_vars, create_slot_env_vars
-    from horovod.runner.http.http_server import RendezvousServer
-
-    slots = get_host_assignments(parse_hosts(f"localhost:{np}"), np)
-    server = RendezvousServer()
-    port = server.start()
-    try:
-        server.init(slots)
-        meeting = create_run_env_vars("127.0.0.1", [_loopback()], port)
-        common = _rank_defaults(np) | os.environ | dict(env or {}) | _text(meeting)
-        return run_ranks(argv, [common | _text(create_slot_env_vars(slot)) for slot in slots])
-    finally:
-        server.stop()
-
-
-def _rank_defaults(np: int) -> dict[str, str]:
-    """Settings of a rank that the user's own environment may override."""
-    threads = str(max(1, len(os.sched_getaffinity(0)) // np))
-    return {
-        "OMP_NUM_THREADS": threads,
-        "TF_NUM_INTRAOP_THREADS": threads,
-        "TF_NUM_INTEROP_THREADS": threads,
-        "HOROVOD_STALL_CHECK_TIME_SECONDS": "20",
-        STALL_VARIABLE: str(STALL_END_S),
-        "HOROVOD_GLOO_TIMEOUT_SECONDS": str(SILENCE_END_S),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
 def _horovod():
     """horovod.tensorflow, or an IntentError that says how to get it."""
     try:
         import horovod.tensorflow as hvd
     except ImportError as error:
-        raise _unusable(str(error).splitlines()[0]) from error
+        raise unusable(str(error).splitlines()[0]) from error
     return hvd
 
 
-def _unusable(reason: str) -> IntentError:
+def unusable(reason: str) -> IntentError:
+    """The error of a process without Horovod."""
     return IntentError(
         f"Horovod cannot be used by {sys.executable} ({reason}): run `make setup`, which builds "
         "it, or train with one process (--np 1)"
     )
-
-
-def _loopback() -> str:
-    """Name of the loopback interface ("lo" on Linux)."""
-    names = [name for _, name in socket.if_nameindex()]
-    return next((name for name in names if name.startswith("lo")), names[0])
 
 
 def _lost(rank: int, error: Exception) -> str:
@@ -225,7 +168,3 @@ def _lost(rank: int, error: Exception) -> str:
     told = [line for line in lines if not line.startswith(("File ", "Detected at "))]
     reason = (told or ["no reason given"])[0].split(". ")[0][:200]
     return f"rank {rank} lost another process of this training, which died or stalled ({reason})"
-
-
-def _text(env: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in env.items()}

@@ -1,10 +1,12 @@
 """How workers and the supervisor talk: small JSON messages over HTTP, with a token.
 
-join   {"worker"}                        -> {"place": {"generation", "env", "told"}} or {}
-beat   {"worker", "generation", "updates", "waiting_s"}
-                                         -> {"over", "change", "stop"}
-leave  {"worker"}                        -> {}
-told   {"worker", "status"}              -> {}   by a worker that nobody here started, at its end
+join   {"worker", "generation"}  -> {"place": {"generation", "env", "told"}}, or {}: ask again
+beat   {"worker", "generation", "updates", "waiting_s"}  -> {"over", "change", "stop"}
+leave  {"worker"}                -> {}, or {"refused": true}
+
+and of a worker that nobody here started
+come   {"place"}                 -> {"worker"}
+end    {"worker", "status"}      -> {}
 
 Each answer may be {"gone": reason} to a worker that does not count any more, {"done": true} when
 training has ended. Nothing here is pickled; who does not know the token is refused.

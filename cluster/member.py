@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster import meeting
+from intent.errors import IntentError
 from intent.training.comm import PeerLost
 
 BEAT_S = 0.5
@@ -45,6 +46,12 @@ class Member:
         self._reached = time.monotonic()
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
+    @property
+    def coordinator(self) -> tuple[str, int]:
+        """Host and port of the supervisor."""
+        host, _, port = self._address.rpartition(":")
+        return host, int(port)
+
     def watch(self, waiting: Callable[[], float], over: Callable[[], None]) -> None:
         """Tell how long this rank has been waiting for others; hear that its generation is over.
 
@@ -76,7 +83,11 @@ class Member:
     def leave(self) -> bool:
         """Ask to end alone, without the others; False where nobody can be asked."""
         answer = self._ask("leave")
-        return answer is not None and "gone" not in answer
+        return answer is not None and not {"gone", "refused", "done"} & set(answer)
+
+    def end(self, status: int) -> None:
+        """Tell with which status this process ends, where nobody watches it."""
+        self._ask("end", status=status)
 
     def _ask(self, what: str, **message: object) -> dict | None:
         answer = meeting.ask(self._address, self._token, what, {"worker": self.number, **message})
@@ -94,7 +105,7 @@ class Member:
             )
             if answer is not None:
                 self.change = answer.get("change", False)
-                self.stop = answer.get("stop", "")
+                self.stop = answer.get("stop", self.stop)
                 if answer.get("over") or "gone" in answer:
                     self._over()
             elif time.monotonic() - self._reached > LOST_S:
@@ -111,4 +122,22 @@ def called_home() -> Member | None:
     if _member is None and meeting.ADDRESS in os.environ:
         address, token = os.environ[meeting.ADDRESS], os.environ[meeting.TOKEN]
         _member = Member(address, token, int(os.environ[meeting.WORKER]))
+    return _member
+
+
+def come(address: str, token: str, place: int, patience_s: float) -> Member:
+    """Call a supervisor that did not start this process: it holds a place by its number.
+
+    Waits until the supervisor is there; IntentError where it is not within `patience_s`.
+    """
+    global _member
+    until = time.monotonic() + patience_s
+    while (answer := meeting.ask(address, token, "come", {"place": place})) is None:
+        if time.monotonic() > until:
+            raise IntentError(f"no coordinator answers at {address} after {patience_s:g} s")
+        time.sleep(1.0)
+    if answer.get("worker") is None:
+        why = answer.get("gone", f"it has no place {place}: check the number of workers")
+        raise IntentError(f"the coordinator at {address} does not take this worker: {why}")
+    _member = Member(address, token, answer["worker"])
     return _member

@@ -29,6 +29,8 @@ class Policy:
         stall_s: that all others may wait for a worker that is alive, once it has made a step.
         first_stall_s: the same before that, while it compiles.
         wait_s: for enough workers, when too few are left.
+        barren: generations in a row that may end without a step.
+        comes: workers come by themselves; nobody here starts or replaces them.
     """
 
     elastic: bool = False
@@ -38,7 +40,9 @@ class Policy:
     silence_s: float = 15.0
     stall_s: float = 40.0
     first_stall_s: float = 120.0
-    wait_s: float = 50.0
+    wait_s: float = 45.0
+    barren: int = 4
+    comes: bool = False
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Member:
         updates, steps: how far its training is, and how many of them it made in this generation.
         waiting_s: how long it has been waiting for other ranks.
         why: how it was lost; empty while it is there.
+        status: of its process, once that has ended.
     """
 
     number: int
@@ -67,12 +72,12 @@ class Member:
     waiting_s: float = 0.0
     leaving: bool = False
     why: str = ""
-    ended: bool = False
+    status: int | None = None
 
     @property
     def here(self) -> bool:
         """Whether it counts."""
-        return not self.ended and not self.why
+        return self.status is None and not self.why
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class Members:
         generation: -1 before the first.
         ranks: numbers of the workers in it, by rank.
         next_place: the number of the next place that is found.
+        lost: who left, in that order.
         told: sentences on who left and who came, since the job began.
         over: the present generation has lost somebody.
         finished: a worker ended well, so training has.
@@ -104,7 +110,10 @@ class Members:
     generation: int = -1
     ranks: list[int] = field(default_factory=list)
     next_place: int = 0
+    lost: list[Member] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    began: float = 0.0
+    barren: int = 0
     over: bool = False
     finished: bool = False
     fatal: Act | None = None
@@ -116,6 +125,17 @@ class Members:
     def started(self, number: int, place: int, now: float) -> None:
         """A worker process was started in a place."""
         self.workers[number] = Member(number, self.places[place], place, now)
+
+    def came(self, place: int, now: float) -> int | None:
+        """A worker that nobody here started comes to a place: its number; None if there is none."""
+        if place not in self.places:
+            return None
+        for member in self.present():
+            if member.place == place:
+                self._lose(member, "was started again by whoever starts it")
+        number = len(self.workers)
+        self.started(number, place, now)
+        return number
 
     def call(self, number: int, now: float) -> Member | None:
         """A worker was heard of. None for one that does not count (any more)."""
@@ -142,6 +162,7 @@ class Members:
         if member.rank is not None and member.updates is not None and updates > member.updates:
             member.steps += updates - member.updates
             self.failures.pop(member.place, None)
+            self.barren = 0
         if updates >= 0:
             member.updates = updates
         member.waiting_s = waiting_s
@@ -149,20 +170,20 @@ class Members:
     def leave(self, number: int, now: float) -> None:
         """A worker was asked to end, alone: it ends after its step."""
         member = self.call(number, now)
-        if member is not None:
+        if member is not None and self.policy.elastic:
             member.leaving = True
 
     def end(self, number: int, status: int) -> None:
         """A worker process has ended with an exit status (negative: by a signal)."""
         member = self.workers[number]
-        if member.ended:
+        if member.status is not None:
             return
-        member.ended = True
+        member.status = status
         if status == 0:
             self.finished = True
         elif not member.why:
             if status in TOLD:
-                reason = f"{name_of(member)} ended with exit status {status}"
+                reason = f"{name_of(member)} {_how(status)}"
                 self.fatal = self.fatal or Act("end", number, status, reason)
             self._lose(member, _how(status))
 
@@ -187,10 +208,15 @@ class Members:
         acts = [*self._silent(now), *self._stuck()]
         if self.fatal is not None:
             return [*acts, self.fatal]
-        if not self.policy.elastic:
-            lost = next((m for m in self.workers.values() if m.why), None)
-            if lost is not None:
-                return [*acts, Act("end", lost.number, 1, f"{name_of(lost)} {lost.why}")]
+        if self.lost and not self.policy.elastic:
+            # Who failed for want of another is not the cause.
+            lost = min(self.lost, key=lambda m: m.status == PeerLost.exit_status)
+            status = lost.status or 1
+            status = 128 - status if status < 0 else status
+            return [*acts, Act("end", lost.number, status, f"{name_of(lost)} {lost.why}")]
+        if self.barren > self.policy.barren:
+            reason = f"the workers have met {self.barren} times without making a step"
+            return [*acts, Act("end", -1, 1, reason)]
         acts += self._replace(now)
         acts += self._short(now)
         if not any(act.what == "end" for act in acts):
@@ -236,13 +262,10 @@ class Members:
 
     def _replace(self, now: float) -> list[Act]:
         """A worker for each place that has none and is not given up."""
-        taken = {m.place for m in self.workers.values() if m.here}
-        acts = []
-        for place in self.places:
-            if place in taken or self.failures.get(place, 0) >= self.policy.failures:
-                continue
-            acts.append(Act("start", place))
-        return acts
+        if self.policy.comes:
+            return []
+        taken = {m.place for m in self.present()}
+        return [Act("start", place) for place in self._able() if place not in taken]
 
     def _short(self, now: float) -> list[Act]:
         """The end, when there have been too few for too long."""
@@ -250,15 +273,20 @@ class Members:
         if len(heard) >= self.policy.least:
             self.short_since = None
             return []
-        able = [p for p in self.places if self.failures.get(p, 0) < self.policy.failures]
+        able = self._able()
         limit = self.policy.start_s if self.generation < 0 else self.policy.wait_s
         self.short_since = now if self.short_since is None else self.short_since
         if able and now - self.short_since <= limit:
             return []
-        lost = [m for m in self.workers.values() if m.why]
-        last = f"; the last one lost is {name_of(lost[-1])}, which {lost[-1].why}" if lost else ""
-        reason = f"{len(heard)} workers are left and {self.policy.least} are needed{last}"
-        return [Act("end", lost[-1].number if lost else -1, 1, reason)]
+        last = self.lost[-1] if self.lost else None
+        reason = f"{len(heard)} workers are there and {self.policy.least} are needed"
+        if last is not None:
+            reason += f"; {name_of(last)} {last.why}"
+        return [Act("end", last.number if last else -1, 1, reason)]
+
+    def _able(self) -> list[int]:
+        """The places that are not given up."""
+        return [p for p in self.places if self.failures.get(p, 0) < self.policy.failures]
 
     def _meet(self, now: float) -> None:
         """The next generation, when everybody who counts has come."""
@@ -272,12 +300,13 @@ class Members:
             return
         if any(m.rank is not None and not m.joined for m in members):
             return
-        starting = [m for m in members if not m.joined]
-        if self.generation < 0 and starting and now - starting[0].started <= self.policy.start_s:
-            return
+        if self.generation < 0 and len(waiting) < len(self._able()):
+            if now - self.began <= self.policy.start_s:
+                return
         hosts = list(dict.fromkeys(m.host for m in waiting))
         waiting.sort(key=lambda m: (hosts.index(m.host), m.number))
         self.generation += 1
+        self.barren += 1
         self.ranks, self.over = [m.number for m in waiting], False
         for rank, member in enumerate(waiting):
             if self.generation and member.rank is None:
@@ -290,6 +319,7 @@ class Members:
 
     def _lose(self, member: Member, why: str) -> None:
         member.why = why
+        self.lost.append(member)
         self.failures[member.place] = self.failures.get(member.place, 0) + 1
         if member.rank is not None:
             self.over = True

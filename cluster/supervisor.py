@@ -17,7 +17,7 @@ from typing import Any
 from cluster import meeting
 from cluster.members import Act, Member, Members, Policy, name_of
 from cluster.processes import STOP_S, Outcome, signals_noted
-from cluster.starter import Starter, Worker
+from cluster.starter import Relay, Starter, Worker
 
 LOOK_S = 0.05  # between two looks at the workers
 SETTLE_S = 5.0  # after the decision to end: for workers to end by themselves
@@ -27,33 +27,34 @@ Discover = Callable[[], Mapping[str, int]]
 
 
 def run(
-    starter: Starter | Callable[[Callable], Starter],
+    start: Callable[[Relay], Starter],
     hosts: Sequence[str],
     argv: Sequence[str],
-    env: Mapping[str, str] | Callable[[str], Mapping[str, str]],
+    env: Mapping[str, str] | Callable[[int, str], Mapping[str, str]],
     policy: Policy,
     *,
     address: str = "127.0.0.1",
     port: int = 0,
+    token: str = "",
     discover: Discover | None = None,
 ) -> Outcome:
     """Run `argv` as one worker for each of `hosts` until training has ended, well or not.
 
     Args:
-        starter: where workers run; or what makes it, given the `Relay` of their output.
+        start: makes what starts workers, given the relay that shows what rank 0 writes.
         hosts: one name for each worker; a host with two slots stands there twice.
-        env: of every worker, or of a worker on a host, on top of that host's own.
+        env: of every worker, or of the worker in a place on a host, on top of that host's own.
         address: under which workers reach this process.
         port: to listen on; 0 takes a free one.
+        token: that workers must know; one that nobody knows by default.
         discover: gives the hosts and their slots as they are now; asked now and then.
 
     SIGINT and SIGTERM here let all workers end after their step, with a checkpoint; a second one
     kills. The outcome names the worker that was the cause.
     """
-    made = starter
-    watch = _Supervisor(hosts, argv, env, policy, address, port, discover)
+    watch = _Supervisor(hosts, argv, env, policy, address, port, token, discover)
     try:
-        watch.starter = made(watch.relay) if callable(made) else made
+        watch.starter = start(watch.relay)
         with signals_noted() as signals:
             return watch.to_the_end(signals)
     finally:
@@ -65,14 +66,16 @@ class _Supervisor:
         self,
         hosts: Sequence[str],
         argv: Sequence[str],
-        env: Mapping[str, str] | Callable[[str], Mapping[str, str]],
+        env: Mapping[str, str] | Callable[[int, str], Mapping[str, str]],
         policy: Policy,
         address: str,
         port: int,
+        token: str,
         discover: Discover | None,
     ) -> None:
         places = dict(enumerate(hosts))
-        self.members = Members(policy, places, next_place=len(places))
+        began = time.monotonic()
+        self.members = Members(policy, places, next_place=len(places), began=began)
         self.argv, self.env, self.address, self.discover = argv, env, address, discover
         self.starter: Starter | None = None
         self.workers: dict[int, Worker] = {}
@@ -84,18 +87,24 @@ class _Supervisor:
         self.stop = ""
         self.ending: Act | None = None
         self.lock = threading.Lock()
-        self.token = secrets.token_hex(16)
+        self.token = token or secrets.token_hex(16)
         self.server = meeting.MeetingServer(self.answer, self.token, port)
         self.looked = 0.0
-        self.deadline: float | None = None
+        self.deadline: float | None = None  # for workers to end by themselves
 
     # What workers hear.
 
     def answer(self, what: str, message: dict[str, Any]) -> dict[str, Any]:
         """A message of a worker; called from the server's threads."""
-        now, number = time.monotonic(), int(message["worker"])
+        now = time.monotonic()
         with self.lock:
             members = self.members
+            if what == "come":
+                return {"worker": members.came(int(message["place"]), now)}
+            number = int(message["worker"])
+            if what == "end":
+                members.end(number, int(message["status"]))
+                return {}
             if members.call(number, now) is None or self.ending:
                 known = members.workers.get(number)
                 why = known.why if known and known.why else "training has ended"
@@ -112,6 +121,7 @@ class _Supervisor:
                 return {"over": over, "change": members.change_wanted(), "stop": self.stop}
             if what == "leave":
                 members.leave(number, now)
+                return {} if members.policy.elastic else {"refused": True}
             return {}
 
     def _join(self, number: int, generation: int, now: float) -> dict[str, Any]:
@@ -145,14 +155,14 @@ class _Supervisor:
                 self._do(act, now)
             self._show()
             self._signals(signals, now)
-            running = [n for n, w in self.workers.items() if w.status() is None]
+            running = [n for n, m in self.members.workers.items() if m.status is None]
             if not running and (self.members.finished or self.ending or self.stop):
                 return self._outcome(signals)
             if self.members.finished and self.deadline is None:
                 self.deadline = now + FINISH_S
             if self.deadline is not None and now > self.deadline:
                 for number in running:
-                    self.workers[number].signal(signal.SIGKILL)
+                    self._kill(number)
             time.sleep(LOOK_S)
 
     def _look(self, now: float) -> None:
@@ -168,11 +178,18 @@ class _Supervisor:
 
     def _do(self, act: Act, now: float) -> None:
         if act.what == "kill":
-            self.workers[act.number].signal(signal.SIGKILL)
+            self._kill(act.number)
         elif act.what == "start":
             self._start(act.number, now)
         else:
             self.ending, self.deadline = act, now + SETTLE_S
+
+    def _kill(self, number: int) -> None:
+        if number in self.workers:
+            self.workers[number].signal(signal.SIGKILL)
+        else:  # nobody here can; it ends when it is told that it does not count any more
+            with self.lock:
+                self.members.end(number, -signal.SIGKILL)
 
     def _start(self, place: int, now: float) -> None:
         number, host = len(self.workers), self.members.places[place]
@@ -183,7 +200,7 @@ class _Supervisor:
             meeting.TOKEN: self.token,
             meeting.WORKER: str(number),
         }
-        env = self.env(host) if callable(self.env) else self.env
+        env = self.env(place, host) if callable(self.env) else self.env
         self.workers[number] = self.starter.start(host, self.argv, {**env, **call_home})
 
     def _prepare(self) -> None:
@@ -221,14 +238,15 @@ class _Supervisor:
         with self.lock:
             told, self.shown = self.members.told[self.shown :], len(self.members.told)
         for sentence in told:
-            print(f"intent: {sentence}", file=sys.stderr, flush=True)
+            if self.members.policy.elastic:
+                print(f"intent: {sentence}", file=sys.stderr, flush=True)
 
     def _signals(self, signals: list[int], now: float) -> None:
         if signals and not self.stop:
             self.stop = signal.Signals(signals[0]).name
             self.deadline = now + STOP_S
             for number, member in self.members.workers.items():
-                if member.rank is None:  # it has nothing to save
+                if member.rank is None and number in self.workers:  # it has nothing to save
                     self.workers[number].signal(signal.SIGKILL)
         if len(signals) > 1:
             self.deadline = now

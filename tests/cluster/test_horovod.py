@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.horovod import connect, launch
+from cluster.horovod import connect
+from cluster.launch import launch_here as launch
 from intent.errors import IntentError, UsageError
 from intent.training import checkpoint
 from intent.training.comm import Solo
@@ -120,11 +121,22 @@ def test_the_ranks_share_the_cores(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("how", "status", "reason"),
     [
-        ("exit:1", 7, "rank 1 of 2 ended with exit status 7"),
-        pytest.param("kill:1", 137, "rank 1 of 2 was killed by SIGKILL", marks=pytest.mark.slow),
-        pytest.param("exit:0", 7, "rank 0 of 2 ended with", marks=pytest.mark.slow),
-        pytest.param("freeze:1", 1, "rank 1 of 2 was stuck", marks=pytest.mark.slow),
-        pytest.param("sleep:1", 1, "rank 1 of 2 was stuck", marks=pytest.mark.slow),
+        ("exit:1", 7, "rank 1 (worker 1 on localhost) ended with exit status 7"),
+        pytest.param(
+            "kill:1",
+            137,
+            "rank 1 (worker 1 on localhost) was killed by SIGKILL",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "exit:0", 7, "rank 0 (worker 0 on localhost) ended with", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "freeze:1", 1, "rank 1 (worker 1 on localhost) was not heard of", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "sleep:1", 1, "rank 1 (worker 1 on localhost) was stuck", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_rank_that_fails_ends_the_job_in_time_and_is_named(tmp_path, capfd, how, status, reason):
@@ -138,8 +150,8 @@ def test_a_rank_that_fails_ends_the_job_in_time_and_is_named(tmp_path, capfd, ho
     assert took < BOUND_S
     error = capfd.readouterr().err
     if how == "exit:1":
-        assert "[rank 1] the disk of this rank is on fire" in error
-        assert "[rank 1] error: rank 1 lost" not in error
+        assert "the disk of this rank is on fire" in error
+        assert "error: rank 1 lost" not in error
     assert not left_over(folder)
 
 
@@ -153,7 +165,7 @@ def left_over(folder):
 def test_a_launcher_that_is_stopped_or_killed_leaves_a_checkpoint_and_no_process(tmp_path, how):
     folder = tmp_path / "run"
     code = (
-        "import sys; from cluster.horovod import launch\n"
+        "import sys; from cluster.launch import launch_here as launch\n"
         "outcome = launch(2, sys.argv[1:]); print(outcome.reason); sys.exit(outcome.status)"
     )
     launcher = subprocess.Popen(

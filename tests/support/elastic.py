@@ -81,7 +81,7 @@ def train(
     prepare(folder, faults or {}, epochs, groups, pause_s)
     began = time.monotonic()
     outcome = run(
-        lambda relay: LocalStarter(False, relay),
+        lambda relay: LocalStarter(own_terminal=False, relay=relay),
         ["localhost"] * workers,
         [sys.executable, "-m", "tests.support.elastic_job", str(folder)],
         ENV,
