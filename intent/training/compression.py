@@ -14,6 +14,8 @@ Letters: N ranks, K blocks of a chunk, S numbers of a block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from intent.training import traffic
@@ -37,6 +39,23 @@ def compressed_sum(
     whole = decode(comm.concatenate(mine, f"{name}.sums"), kind)
     sent = 2 * traffic.of_part(blocks * BYTES_OF_BLOCK[kind], size)
     return tf.reshape(whole, [-1])[:length], sent
+
+
+def joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The tensors one after another, each filled up to whole blocks.
+
+    So none shares a scale with another: gradients of two layers may differ by a factor that
+    float16 does not hold.
+    """
+    flat = [tf.reshape(t, [-1]) for t in tensors]
+    return tf.concat([tf.pad(t, [[0, -tf.size(t) % S]]) for t in flat], axis=0)
+
+
+def parted(flat: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The inverse of `joined`, for tensors of these shapes."""
+    parts = tf.split(flat, [tf.size(t) + -tf.size(t) % S for t in like])
+    pairs = zip(parts, like, strict=True)
+    return [tf.reshape(part[: tf.size(t)], tf.shape(t)) for part, t in pairs]
 
 
 def encode(blocks: tf.Tensor, kind: str) -> tf.Tensor:

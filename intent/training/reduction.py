@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from intent.training import traffic
 from intent.training.comm import Communicator
-from intent.training.compression import compressed_sum
+from intent.training.compression import compressed_sum, joined, parted
 
 BUCKET_BYTES = None
 
@@ -109,11 +109,8 @@ def _sum(
     tensors: list[tf.Tensor], name: str, compression: str, comm: Communicator, size: tf.Tensor
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """The sums over ranks, and the bytes that this rank sends for them."""
-    lengths = [tf.size(t) for t in tensors]
     if compression == "none":
-        sums = comm.allreduce(tensors, name)
-        return sums, traffic.of_sum(4 * tf.add_n(lengths), size)
-    flat = tf.concat([tf.reshape(t, [-1]) for t in tensors], axis=0)
-    flat, sent = compressed_sum(flat, compression, comm, name, size)
-    parts = tf.split(flat, lengths)
-    return [tf.reshape(part, tf.shape(t)) for part, t in zip(parts, tensors, strict=True)], sent
+        length = 4 * tf.add_n([tf.size(t) for t in tensors])
+        return comm.allreduce(tensors, name), traffic.of_sum(length, size)
+    flat, sent = compressed_sum(joined(tensors), compression, comm, name, size)
+    return parted(flat, tensors), sent

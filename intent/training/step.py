@@ -19,7 +19,7 @@ from intent.errors import IntentError
 from intent.models.losses import step_loss
 from intent.training.comm import Communicator
 from intent.training.micro_batches import in_pieces
-from intent.training.reduction import nothing_to_reduce, reduce_all
+from intent.training.reduction import BUCKET_BYTES, nothing_to_reduce, reduce_all
 from intent.training.running_auc import BINS, count_logits
 from intent.training.touched import large_tables, touched_rows
 
@@ -125,6 +125,7 @@ def make_step(
     labels: Sequence[str],
     config: TrainConfig,
     comm: Communicator,
+    bucket_bytes: int | None = BUCKET_BYTES,
 ) -> Callable[..., StepOutcome]:
     """A training step `step(inputs, labels_BL, weights_B, total, rate, flags_F) -> StepOutcome`.
 
@@ -143,6 +144,7 @@ def make_step(
     trainable = model.trainable_variables
     raw = [v.value for v in trainable]  # the tape and Horovod take tf.Variable, not Keras's
 
+    how = config.compression
     alone = comm.size == 1 and not comm.elastic
     tables = [] if alone or config.sparse_embeddings == "never" else large_tables(model)
 
@@ -175,7 +177,7 @@ def make_step(
         if alone:
             reduced = nothing_to_reduce(local, figures)
         else:
-            reduced = reduce_all(local, figures, rows, config.compression, comm, size)
+            reduced = reduce_all(local, figures, rows, how, comm, size, bucket_bytes)
         with tf.control_dependencies(reduced.everything):
             optimizer.learning_rate.assign(rate)
             optimizer.apply(clipped(reduced.gradients, config.clip_norm), trainable)

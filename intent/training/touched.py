@@ -37,8 +37,8 @@ class Table:
     rows: int
 
 
-def large_tables(model: keras.Model, least_bytes: int = LEAST_BYTES) -> list[Table]:
-    """The tables of the views' embedding layers with at least so many bytes of float32."""
+def large_tables(model: keras.Model) -> list[Table]:
+    """The tables of the views' embedding layers with at least LEAST_BYTES of float32."""
     positions = {id(v): i for i, v in enumerate(model.trainable_variables)}
     found = []
     for layer in model.layers:
@@ -46,7 +46,7 @@ def large_tables(model: keras.Model, least_bytes: int = LEAST_BYTES) -> list[Tab
             continue
         for column, (name, rows, width) in enumerate(layer.lookup.tables):
             variable = positions.get(id(layer.lookup.weights_by_feature[name]))
-            if variable is not None and 4 * rows * width >= least_bytes:
+            if variable is not None and 4 * rows * width >= LEAST_BYTES:
                 found.append(Table(variable, layer.input.name, column, rows))
     return found
 

@@ -18,7 +18,7 @@ from intent.models import dipn
 from intent.samples.reader import TrackFeed
 from intent.training.comm import Solo
 from intent.training.running_auc import BINS, LOGIT_SPAN
-from intent.training.step import adam, make_scoring_step, make_step
+from intent.training.step import adam, clipped, make_scoring_step, make_step
 from tests.intent.groups import random_groups, small_schema
 from tests.support import small_training as small
 from tests.support.build import build_samples
@@ -167,3 +167,10 @@ def scores(model: keras.Model, feed: TrackFeed) -> dict:
     return dict(
         zip(zip(found.users, found.times, strict=True), found.scores["realtime"], strict=True)
     )
+
+
+def test_a_norm_is_that_of_all_gradients_together():
+    gradients = [tf.constant([3.0, 0.0]), tf.constant([[4.0]])]
+    assert [g.numpy().tolist() for g in clipped(gradients, 2.5)] == [[1.5, 0], [[2.0]]]
+    for norm in (5.1, None):
+        assert [g.numpy().tolist() for g in clipped(gradients, norm)] == [[3, 0], [[4]]]
