@@ -60,6 +60,7 @@ setup(
             "simulate = jobs.simulate:command",
             "import = jobs.import_logs:command",
             "samples = jobs.build_samples:app",
+            "cluster = jobs.cluster_commands:app",
             "train = jobs.train:command",
             "evaluate = jobs.evaluate:command",
             "explain = jobs.explain:command",
