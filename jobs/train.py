@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def command(
     samples: Annotated[str, typer.Option(help="Samples made by `intent samples`: folder or URL.")],
-    run: Annotated[Path, typer.Option(help="Run folder; one that exists is gone on with.")],
+    run: Annotated[str, typer.Option(help="Run folder or URL; one that exists is gone on with.")],
     np: Annotated[int, typer.Option("--np", help="Horovod processes on this machine.")] = 1,
     config: Annotated[
         Path | None, typer.Option(help="YAML with model: and train: sections.")
@@ -62,12 +62,14 @@ def command(
         )
         print(
             f"trained {summary['groups']:,} groups in {summary['seconds']:.0f} s on "
-            f"{summary['ranks']} process(es); held-out {aucs}; model in {summary['model']}",
+            f"{summary['ranks']} process(es); "
+            f"{'validation' if settings.train.validation_days else 'held-out'} {aucs}; "
+            f"{summary['weights']} weights in {summary['model']}",
             file=sys.stderr,
         )
 
 
-def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, Any] | None:
+def train(samples: str | Path, run: str | Path, settings: IntentConfig) -> dict[str, Any] | None:
     """One rank's training; returns the summary on rank 0, None elsewhere."""
     from cluster.horovod import connect
     from cluster.processes import LAUNCHER
@@ -83,27 +85,27 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
 
     from intent.models.dipn import build
     from intent.models.tasks import start_from_base_rates
-    from intent.samples.days import split_days
+    from intent.samples.days import days_of
     from intent.samples.manifest import load_dictionaries, save_dictionaries
     from intent.samples.undersampling import learnt_label_rates
     from intent.training.loop import fit
     from intent.training.precision import precision
-    from intent.training.run_dir import RunDir, open_run
+    from intent.training.run_dir import run_at
 
     keras.utils.set_random_seed(settings.train.seed)
     with precision(settings.train.precision):
         model = build(manifest.schema, settings.model)
-    train_days, _ = split_days(manifest, settings.train.evaluation_days, settings.train.purge)
-    known = manifest.only(train_days)
+    known = manifest.only(days_of(manifest, settings.train).train)
     start_from_base_rates(model, learnt_label_rates(known, settings.train))
 
     def begin() -> None:
-        open_run(run, settings, manifest)
+        directory.open()
         # The device bundle needs them, and the samples may be far away by then.
-        save_dictionaries(run, load_dictionaries(samples, manifest))
+        save_dictionaries(directory.path, load_dictionaries(samples, manifest))
         directory.note_samples(samples)
+        directory.sync()
 
-    directory = RunDir(run, settings, manifest)
+    directory = run_at(run, settings, manifest)
     feed, held_out = feeds(samples, manifest, settings, comm)
     with precision(settings.train.precision):
         summary = fit(model, feed, held_out, settings.train, comm, directory, begin=begin)
@@ -113,18 +115,18 @@ def train(samples: str | Path, run: Path, settings: IntentConfig) -> dict[str, A
 def feeds(
     samples: str | Path, manifest: Manifest, settings: IntentConfig, comm: Communicator
 ) -> tuple[TrackFeed, TrackFeed]:
-    """This rank's share of the training days and of the held-out days."""
+    """This rank's share of the training days, and of those that are scored after every epoch."""
     from dataclasses import replace
 
     from intent.models.dipn import reduce_schema
-    from intent.samples.days import split_days
+    from intent.samples.days import days_of
     from intent.samples.reader import TrackFeed
 
     options = settings.train
-    train_days, held_out = split_days(manifest, options.evaluation_days, options.purge)
+    days = days_of(manifest, options)
     training = TrackFeed(
         root=samples,
-        manifest=manifest.only(train_days),
+        manifest=manifest.only(days.train),
         schema=reduce_schema(manifest.schema, settings.model),
         batch=options.batch_size,
         seed=options.seed,
@@ -140,7 +142,7 @@ def feeds(
     )
     evaluation = replace(
         training,
-        manifest=manifest.only(held_out),
+        manifest=manifest.only(days.watched),
         shuffle=False,
         limit=None,
         random_labels=False,
@@ -151,7 +153,12 @@ def feeds(
 
 
 def check_settings(settings: IntentConfig) -> None:
-    """UsageError for settings that exclude each other."""
+    """UsageError for settings that exclude each other, or need a package that is not there."""
+    from intent.training.stopping import check_choice
+    from intent.training.tracking import check_package
+
+    check_choice(settings.train)
+    check_package(settings.train)
     if settings.train.bucket_lengths and settings.model.early_fusion:
         raise UsageError(
             "train.bucket_lengths=true does not go with model.early_fusion=true: the order in "
@@ -163,12 +170,12 @@ def check_settings(settings: IntentConfig) -> None:
 def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
     check_settings(settings)
-    from intent.samples.days import split_days
+    from intent.samples.days import days_of
     from intent.samples.reader import open_samples
     from intent.samples.undersampling import check_correctable, learnt_rate
 
     manifest = open_samples(samples, content)
-    split_days(manifest, settings.train.evaluation_days, settings.train.purge)
+    days_of(manifest, settings.train)
     tasks = [task.name for task in manifest.schema.tasks]
     for task in settings.train.task_weights:
         if task not in tasks:

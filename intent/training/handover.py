@@ -18,6 +18,7 @@ from intent.training import checkpoint
 from intent.training.checkpoint import Checkpoint, Position
 from intent.training.comm import Communicator, PeerLost
 from intent.training.meter import Meter
+from intent.training.stopping import Choice
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,7 @@ class Standing:
         first: updates that were made before this start of the job.
         groups: that all ranks have trained on since then.
         saved: the position of the newest checkpoint.
+        choice: what the validations so far have shown.
         in_flight: groups of the step that this rank is in; 0 between steps.
         repeated: groups of steps that were begun, lost with a rank, and done again.
         meetings: how often ranks have met.
@@ -45,6 +47,7 @@ class Standing:
     first: int = 0
     groups: int = 0
     saved: Position | None = None
+    choice: Choice = field(default_factory=Choice)
     in_flight: int = 0
     repeated: int = 0
     meetings: int = 0
@@ -92,7 +95,13 @@ def meet(
             meter.restore(found.metrics)
             log.info("going on from %s", found.path)
             where = found.position
-            furthest = replace(furthest, position=where, saved=where, first=where.updates)
+            furthest = replace(
+                furthest,
+                position=where,
+                saved=where,
+                first=where.updates,
+                choice=Choice.from_dict(found.choice),
+            )
     if comm.broadcast_object(problem is not None):
         raise problem or PeerLost("rank 0 could not open the run")
     standing, state = comm.broadcast_object((furthest, meter.state()), root=source)

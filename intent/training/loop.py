@@ -8,8 +8,8 @@ takes the state of the rank that is furthest (`intent.training.handover`) and go
 
 from __future__ import annotations
 
+import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -22,7 +22,7 @@ from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.progress import Bar, progress
 from intent.samples.undersampling import share_seen
-from intent.training import checkpoint, handover
+from intent.training import checkpoint, handover, keeper
 from intent.training.agreement import check_agreement
 from intent.training.checkpoint import Position
 from intent.training.comm import Communicator, PeerLost
@@ -31,13 +31,15 @@ from intent.training.interrupt import Interrupted, StopRequest
 from intent.training.logbook import Logbook
 from intent.training.meter import Meter
 from intent.training.on_device import on_device
-from intent.training.run_dir import RunDir, open_run
+from intent.training.run_dir import RunDir
+from intent.training.schedule import learning_rate
 from intent.training.step import adam, learned_tasks, make_scoring_step, make_step, pick_inputs
 from intent.training.validate import put_right, score_feed, summarize
 
 if TYPE_CHECKING:
     from intent.samples.feed import Batch, Feed
 
+log = logging.getLogger(__name__)
 LOG_EVERY = 20  # steps; each record gathers from all ranks
 
 
@@ -77,7 +79,7 @@ def fit(
         Interrupted: SIGINT or SIGTERM; a checkpoint was written.
         PeerLost: another process died or stalled, and there is no going on without it.
     """
-    begin = begin or (lambda: open_run(run.path, run.config, run.manifest))
+    begin = begin or run.open
     with StopRequest() as request:
         trainer = _Trainer(model, feed, validation, config, comm, run, log_every, request, begin)
         try:
@@ -113,6 +115,10 @@ class _Trainer:
         self.meter = Meter(self.tasks)
         self.standing = Standing()
         self.unchecked = True  # the weights, since ranks have met
+        self.steps_total = 0  # of all epochs; nothing but the cosine asks for it
+        if config.decay != "none":
+            self.steps_total = sum(feed.steps(epoch) for epoch in range(config.epochs))
+        self.kept: dict[str, Any] = {}  # which weights the model's file has
         self.logbook = Logbook(run, 0, active=False)
 
     @property
@@ -155,10 +161,11 @@ class _Trainer:
         """Rank 0 opens the run; the newest checkpoint, where nobody has a state yet."""
         self.begin()
         if standing.holds:
+            checkpoint.write_best(self.run.checkpoints, standing.choice)
             return None
-        found = checkpoint.latest(self.run.checkpoints)
+        found = keeper.resume(self.run)
         if found is not None:
-            self._fits(found)
+            self.feed.resume(found.feed)
         return found
 
     def _epochs(self) -> dict[str, float]:
@@ -170,6 +177,9 @@ class _Trainer:
                 results = self._validate(self.validation)
                 if any(self.comm.gather(self._stop_wanted())):
                     raise Interrupted(self._goodbye())
+                if self.standing.choice.stops(self.config):
+                    log.info("no improvement in %d validations: enough", self.config.patience)
+                    break
             if epoch + 1 < self.config.epochs:
                 self.standing.position = Position(epoch + 1, 0, self.position.updates)
                 self.meter = Meter(self.tasks)
@@ -178,10 +188,9 @@ class _Trainer:
     def _finish(self) -> None:
         self._agree("at the end of training")
         if self.comm.rank == 0:
-            draft = self.run.model.with_name("draft.keras")  # Keras insists on the suffix
-            self.model.save(draft)
-            os.replace(draft, self.run.model)
-        self.comm.gather(None)  # no rank leaves before the model is there
+            self.kept = keeper.finish(self.run, self.model, self.variables)
+        self.kept = self.comm.broadcast_object(self.kept)  # nobody leaves before the model is there
+        self.logbook.finish()
 
     def _epoch(self, epoch: int) -> None:
         """The rest of `epoch`, then a checkpoint at its end."""
@@ -219,7 +228,8 @@ class _Trainer:
         began = time.monotonic()
         wishes = np.array([self._stop_wanted(), self.comm.changed()], np.float32)
         self.standing.in_flight = batch.total
-        done = self.step(*arrays, batch.total, self.config.learning_rate, wishes)
+        rate = learning_rate(self.config, self.position.updates, self.steps_total)
+        done = self.step(*arrays, batch.total, rate, wishes)
         where = Position(batch.epoch, batch.step + 1, self.position.updates + 1)
         self.standing.did(where, batch.total)
         if not math.isfinite(done.loss):
@@ -236,7 +246,7 @@ class _Trainer:
             self.unchecked = False
         last, (stop, change) = where.step == total, done.flags_F > 0
         if where.updates % self.log_every == 0 or last:
-            record = self.meter.record(self.comm)
+            record = self.meter.record(self.comm) | {"learning_rate": rate}
             self.logbook.write("step", where.updates, where.epoch, record)
             self._show(bar, record)
         bar.advance(batch.total, loss=done.loss)
@@ -273,15 +283,15 @@ class _Trainer:
         results = summarize(put_right(scores, self.tasks, tasks, seen), labels, self.tasks)
         self.logbook.write("validation", self.position.updates, self.position.epoch, results)
         quality = float(np.mean([results[f"auc_{task}"] for task in self.tasks]))
-        if self.comm.rank == 0 and math.isfinite(quality):
-            path = checkpoint.path_of(self.run.checkpoints, self.position)
-            checkpoint.mark_best(self.run.checkpoints, path, quality)
-            checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
+        choice = self.standing.choice.seen(quality, self.position.updates, self.config)
+        self.standing.choice = self.comm.broadcast_object(choice)
+        if self.comm.rank == 0:
+            keeper.validated(self.run, self.position, self.standing.choice)
         return results
 
     def _goodbye(self) -> str:
         who = self.request.name or self.comm.asked_to_stop()
-        path = checkpoint.path_of(self.run.checkpoints, self.position)
+        path = self.run.shown(checkpoint.path_of(self.run.checkpoints, self.position))
         return (
             f"stopped{f' by {who}' if who else ''} after step {self.position.step} of epoch "
             f"{self.position.epoch}; {path} is written: the same command goes on from there"
@@ -291,30 +301,16 @@ class _Trainer:
         """A checkpoint of the present position, by rank 0, once all ranks are known to agree."""
         self._agree(f"after step {self.position.step} of epoch {self.position.epoch}")
         if self.comm.rank == 0:
-            path = checkpoint.save(
-                self.run.checkpoints,
+            feed = self.feed.state(self.position.epoch, self.position.step)
+            keeper.save(
+                self.run,
                 self.position,
                 self.variables,
                 self.meter.state(),
-                manifest_hash=self.run.manifest_hash,
-                config_hash=self.run.config_hash,
-                seed=self.config.seed,
-                feed=self.feed.state(self.position.epoch, self.position.step),
+                feed,
+                self.standing.choice,
             )
-            checkpoint.prune(self.run.checkpoints, self.config.keep_checkpoints, path)
         self.standing.saved = self.position
-
-    def _fits(self, found: checkpoint.Checkpoint) -> None:
-        for what, theirs, ours in (
-            ("data (manifest", found.manifest_hash, self.run.manifest_hash),
-            ("configuration (config", found.config_hash, self.run.config_hash),
-        ):
-            if theirs != ours:
-                raise IntentError(
-                    f"checkpoint {found.path} is of other {what} hash {theirs}, now {ours}): go on "
-                    "with what it was made with, or give another --run"
-                )
-        self.feed.resume(found.feed)
 
     def _agree(self, when: str) -> None:
         if self.comm.size > 1:
@@ -334,6 +330,8 @@ class _Trainer:
             "groups_per_second": groups / max(seconds, 1e-9),
             "met_again": self.standing.meetings - 1,
             "repeated_groups": self.standing.repeated,
-            "best": {"checkpoint": str(known[0]), "auc": known[1]} if known else None,
-            "model": str(self.run.model),
+            "best": {"checkpoint": self.run.shown(known[0]), "auc": known[1]} if known else None,
+            "stopped_early": self.standing.choice.stops(self.config),
+            "model": self.run.shown(self.run.model),
+            **self.kept,
         }
