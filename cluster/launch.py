@@ -17,7 +17,7 @@ from cluster.starter import Relay, Starter
 from cluster.starters.local import LocalStarter
 from cluster.supervisor import Discover, run
 from cluster.topology import Slot, Topology, make_topology
-from intent.errors import UsageError
+from intent.errors import IntentError, UsageError
 
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -33,13 +33,17 @@ def launch_here(
 
 
 def launch(
-    topology: Topology, argv: Sequence[str], env: Mapping[str, str] | None = None
+    topology: Topology,
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    token: str = "",
 ) -> Outcome:
     """Run `argv` as the workers of `topology` until it has ended everywhere.
 
     Args:
         argv: the job; sys.executable as its first word is each host's own Python.
         env: variables on top of each host's own and of the topology's.
+        token: that workers which come by themselves know.
 
     Raises IntentError where Horovod is missing, where no worker can be started, or where the
     coordinator has no address that the hosts can reach.
@@ -47,20 +51,23 @@ def launch(
     if importlib.util.find_spec("horovod") is None:  # importing it would bring TensorFlow here too
         raise unusable("not installed")
     start, discover, address = starter_for(topology)
-    found = discover() if discover else {}
-    hosts = [slot.host for slot in topology.slots()]
-    hosts = [host for host, slots in found.items() for _ in range(slots)] if discover else hosts
+    room = [slot.host for slot in topology.slots()]
+    if discover is not None:
+        room = [host for host, slots in discover().items() for _ in range(slots)]
     elastic = topology.elastic
-    if not elastic or not elastic.max_workers:
-        hosts = hosts[: topology.count()] if topology.count() else hosts
+    wanted = (elastic.max_workers or len(room)) if elastic else topology.count()
+    hosts = room[:wanted]
+    if not hosts:
+        raise IntentError(f"no host was found by {elastic.discovery}: it printed no host:slots")
     return run(
         start,
-        hosts[: elastic.max_workers] if elastic else hosts,
+        hosts,
         argv,
         partial(_of_slot, topology, _common() | topology.environment | dict(env or {})),
         policy_of(topology, {**os.environ, **topology.environment, **(env or {})}),
         address=topology.coordinator.address or address or address_towards(hosts[0]),
         port=topology.coordinator.port,
+        token=token,
         discover=discover if elastic else None,
     )
 

@@ -23,13 +23,37 @@ if TYPE_CHECKING:
 def command(
     samples: Annotated[str, typer.Option(help="Samples made by `intent samples`: folder or URL.")],
     run: Annotated[str, typer.Option(help="Run folder or URL; one that exists is gone on with.")],
-    np: Annotated[int, typer.Option("--np", help="Horovod processes on this machine.")] = 1,
+    np: Annotated[
+        int | None, typer.Option("--np", help="Workers (default: one process, no Horovod).")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with model: and train: sections.")
     ] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE such as train.epochs=3; repeatable.")
     ] = [],  # noqa: B006  typer reads it
+    topology: Annotated[
+        Path | None, typer.Option(help="YAML that says where workers run (intent cluster plan).")
+    ] = None,
+    hosts: Annotated[
+        str | None, typer.Option(help="The same in short: hosta:2,hostb:2, reached by ssh.")
+    ] = None,
+    launcher: Annotated[
+        str | None, typer.Option(help="local, ssh, spark or ray (default: by the hosts).")
+    ] = None,
+    elastic: Annotated[
+        bool, typer.Option("--elastic", help="Go on without workers that are lost.")
+    ] = False,
+    min_np: Annotated[
+        int | None, typer.Option(help="Elastic: workers below which training waits, then ends.")
+    ] = None,
+    max_np: Annotated[int | None, typer.Option(help="Elastic: workers at most.")] = None,
+    host_discovery_script: Annotated[
+        Path | None, typer.Option(help="Elastic: prints host:slots lines, again and again.")
+    ] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Write Horovod's timeline here (chrome://tracing).")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one line of JSON on stdout.")
     ] = False,
@@ -40,16 +64,25 @@ def command(
     on from the newest checkpoint. Next: intent evaluate --run RUN --samples SAMPLES.
     """
     from intent.config import load_config
+    from jobs.launching import Where, as_worker, start_workers, worker_arguments
 
+    where = Where(
+        np, hosts, topology, launcher, elastic, min_np, max_np, host_discovery_script, timeline
+    )
     settings = load_config(config, set_)
-    if np < 1:
-        raise UsageError(f"--np is the number of processes, at least 1; got {np}")
-    started = "HOROVOD_RANK" in os.environ  # by a launcher: this is one rank of several
-    if np > 1 and not started:
+
+    def arguments() -> list[str]:
         _check_data(samples, settings)
-        _launch(np, sys.argv[1:] if sys.argv[1:2] != ["train"] else sys.argv[2:])
-        return
-    summary = train(samples, run, settings)
+        return worker_arguments(samples, run, settings, as_json)
+
+    outcome = start_workers(where, arguments)
+    if outcome is not None:
+        if outcome.reason:
+            ended = "training ended: " if outcome.status else ""
+            print(f"intent: {ended}{outcome.reason}", file=sys.stderr)
+        raise typer.Exit(outcome.status)
+    with as_worker():  # before all that takes long to import
+        summary = train(samples, run, settings)
     if summary is None:
         return
     if as_json:
@@ -191,15 +224,6 @@ def _resolved(settings: IntentConfig, manifest: Manifest) -> IntentConfig:
     """The configuration with what the samples were really made with."""
     known = {"length": manifest.schema.length, **manifest.settings}
     return settings.model_copy(update={"samples": settings.samples.model_copy(update=known)})
-
-
-def _launch(processes: int, arguments: list[str]) -> None:
-    from cluster.horovod import launch
-
-    outcome = launch(processes, [sys.executable, "-m", "jobs.train", *arguments])
-    if outcome.status:
-        print(f"intent: training ended: {outcome.reason}", file=sys.stderr)
-        raise typer.Exit(outcome.status)
 
 
 if __name__ == "__main__":
