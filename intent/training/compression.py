@@ -27,35 +27,45 @@ BYTES_OF_BLOCK = {"float16": 2 * S + 1, "bfloat16": 2 * S}
 
 
 def compressed_sum(
-    numbers: tf.Tensor, kind: str, comm: Communicator, name: str, size: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The sum over the `size` ranks of float32 [n], and the bytes that this rank sends for it."""
-    length = tf.size(numbers)
-    blocks = -(-length // (size * S))  # of a chunk
-    padded = tf.pad(numbers, [[0, blocks * size * S - length]])
-    chunks = encode(tf.reshape(padded, (size, blocks, S)), kind)
+    tensors: Sequence[tf.Tensor], kind: str, comm: Communicator, name: str, size: tf.Tensor
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """The sums over the `size` ranks of float32 tensors, and the bytes that this rank sends."""
+    # Each tensor is filled up to whole blocks, so that none shares a scale with another: gradients
+    # of two layers may differ by a factor that float16 does not hold.
+    lengths = [-(-_length(t) // S) * S for t in tensors]
+    used = tf.add_n([tf.convert_to_tensor(length) for length in lengths]) // S
+    blocks = -(-used // size)  # of a chunk
+    flat = [_filled(t, length) for t, length in zip(tensors, lengths, strict=True)]
+    rest = (blocks * size - used) * S
+    numbers = tf.concat([*flat, tf.zeros([rest])], axis=0)
+    chunks = encode(tf.reshape(numbers, (size, blocks, S)), kind)
     received = decode(comm.exchange(chunks, f"{name}.chunks"), kind)
     mine = encode(tf.reduce_sum(received, axis=0), kind)
     whole = decode(comm.concatenate(mine, f"{name}.sums"), kind)
+    *parts, _ = tf.split(tf.reshape(whole, [-1]), [*lengths, rest])
     sent = 2 * traffic.of_part(blocks * BYTES_OF_BLOCK[kind], size)
-    return tf.reshape(whole, [-1])[:length], sent
+    pairs = zip(parts, tensors, lengths, strict=True)
+    return [_emptied(part, like, length) for part, like, length in pairs], sent
 
 
-def joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The tensors one after another, each filled up to whole blocks.
-
-    So none shares a scale with another: gradients of two layers may differ by a factor that
-    float16 does not hold.
-    """
-    flat = [tf.reshape(t, [-1]) for t in tensors]
-    return tf.concat([tf.pad(t, [[0, -tf.size(t) % S]]) for t in flat], axis=0)
+def _length(tensor: tf.Tensor) -> int | tf.Tensor:
+    known = tensor.shape.num_elements()
+    return tf.size(tensor) if known is None else known
 
 
-def parted(flat: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The inverse of `joined`, for tensors of these shapes."""
-    parts = tf.split(flat, [tf.size(t) + -tf.size(t) % S for t in like])
-    pairs = zip(parts, like, strict=True)
-    return [tf.reshape(part[: tf.size(t)], tf.shape(t)) for part, t in pairs]
+def _filled(tensor: tf.Tensor, length: int | tf.Tensor) -> tf.Tensor:
+    flat, own = tf.reshape(tensor, [-1]), _length(tensor)
+    return flat if _same(own, length) else tf.pad(flat, [[0, length - own]])
+
+
+def _emptied(flat: tf.Tensor, like: tf.Tensor, length: int | tf.Tensor) -> tf.Tensor:
+    own = _length(like)
+    return tf.reshape(flat if _same(own, length) else flat[:own], tf.shape(like))
+
+
+def _same(own: int | tf.Tensor, length: int | tf.Tensor) -> bool:
+    """Whether there is nothing to fill up, as far as that is known before the step runs."""
+    return isinstance(own, int) and own == length
 
 
 def encode(blocks: tf.Tensor, kind: str) -> tf.Tensor:

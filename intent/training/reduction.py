@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from intent.training import traffic
 from intent.training.comm import Communicator
-from intent.training.compression import compressed_sum, joined, parted
+from intent.training.compression import compressed_sum
 
-BUCKET_BYTES = None
+BUCKET_BYTES = 2**20  # the heads are a bucket of their own, on their way while the rest is computed
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def reduce_all(
     compression: str,
     comm: Communicator,
     size: tf.Tensor,
-    bucket_bytes: int | None = BUCKET_BYTES,
+    bucket_bytes: int | None,
 ) -> Reduced:
     """Sum gradients and figures over the ranks of `comm`.
 
@@ -112,5 +112,4 @@ def _sum(
     if compression == "none":
         length = 4 * tf.add_n([tf.size(t) for t in tensors])
         return comm.allreduce(tensors, name), traffic.of_sum(length, size)
-    flat, sent = compressed_sum(joined(tensors), compression, comm, name, size)
-    return parted(flat, tensors), sent
+    return compressed_sum(tensors, compression, comm, name, size)

@@ -96,6 +96,8 @@ def make_training_step(
     Each rank computes its part of the loss over the `total` groups of all ranks; the parts and
     their gradients are summed over ranks, so the update is the same for any number of ranks.
 
+    `bucket_bytes` is for measurements, see `intent.training.reduction`.
+
     The step takes labels uint8 [B, L] in the order of `labels`, weights float32 [B] (0 for
     filler), `total` and `stop` as float32 scalars; it returns the loss of the whole step, how many
     ranks set `stop`, and this rank's probabilities [B, T].
@@ -133,6 +135,8 @@ def make_step(
     their gradients are summed over ranks, so the update is the same for any number of ranks. It is
     applied once all sums are there: where another rank is lost, the step raises PeerLost and
     weights and optimizer are as before it. `comm.size` may change between two steps.
+
+    `bucket_bytes` is for measurements, see `intent.training.reduction`.
 
     The step takes labels uint8 [B, L] in the order of `labels`, weights float32 [B] (0 for
     filler), the number `total`, the learning rate `rate` and float32 [F] `flags_F`, of which every

@@ -55,7 +55,7 @@ def test_all_ranks_have_the_same_bits_of_the_sum(kind, size, length):
 
     def work(comm):
         own = tf.constant(parts[comm.rank])
-        total, sent = compressed_sum(own, kind, comm, "x", tf.constant(size))
+        (total,), sent = compressed_sum([own], kind, comm, "x", tf.constant(size))
         # an exchange leaves out the chunk that stays; a concatenation passes on N - 1 parts
         real = (size - 1) * comm.sent["x.chunks"] // size + (size - 1) * comm.sent["x.sums"]
         return total.numpy(), int(sent), real
@@ -78,7 +78,7 @@ def test_sums_are_in_float32():
 
     def work(comm):
         own = tf.fill([S], 2048.0 if comm.rank == 0 else 1.0)
-        return compressed_sum(own, "float16", comm, "x", tf.constant(ranks))[0].numpy()
+        return compressed_sum([own], "float16", comm, "x", tf.constant(ranks))[0][0].numpy()
 
     assert on_ranks(ranks, work)[0][0] == 2050
     assert np.float16(np.float16(2048) + np.float16(1)) == 2048  # the control
