@@ -205,7 +205,8 @@ def _ports(topology: Topology, port: str) -> Iterator[Port]:
 def _notes(topology: Topology, tasks: Mapping[str, list[str]] | None) -> Iterator[str]:
     spare = sum(host.slots for host in topology.hosts) - len(topology.used())
     if spare > 0:
-        yield f"workers says {topology.count()}: {counted(spare, 'slot')} more than that"
+        does = "stays" if spare == 1 else "stay"
+        yield f"{counted(spare, 'slot')} {does} empty"
     if topology.launcher == "ssh":
         yield "a worker's environment, its token too, goes over stdin: no command line has it"
     if tasks is None:

@@ -83,7 +83,9 @@ class Topology(Section):
     device: Literal["cpu", "gpu"] = "cpu"
     coordinator: Coordinator = Field(default_factory=Coordinator)
     hosts: list[Host] = Field([], description="in the order of ranks; a:2 is host a with 2 slots")
-    workers: PositiveInt | None = Field(None, description="how many (default: one for each slot)")
+    workers: PositiveInt | None = Field(
+        None, description="how many (default: one for each slot); elastic training takes all slots"
+    )
     shell: list[str] = Field(list(SSH), description="remote shell: the words before a command")
     python: str = Field(sys.executable, description="interpreter on the hosts")
     folder: str = Field("", description="folder on the hosts in which workers run")
@@ -130,12 +132,16 @@ class Topology(Section):
                 yield Slot(host.name, number, host.cores, gpu)
 
     def count(self) -> int:
-        """How many workers are started at first."""
+        """How many workers are asked for; without elastic training, how many there are."""
         return self.workers or sum(host.slots for host in self.hosts)
 
     def used(self) -> list[Slot]:
-        """The slots of the first workers, by rank; none where the launcher chooses the hosts."""
-        return list(self.slots())[: self.count()]
+        """The slots of the first workers, by rank; none where the launcher chooses the hosts.
+
+        Elastic training takes all that there are, up to elastic.max_workers.
+        """
+        most = self.elastic.max_workers if self.elastic else self.count()
+        return list(self.slots())[:most]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def test_who_runs_where():
     assert list(plan.starts) == ["a", "b"]
     assert plan.starts["b"].endswith(" b 'cd /f && exec /p -u -m cluster.starters.held'")
     assert plan.job.startswith("/p -m jobs.train --samples ")
-    assert "workers says 3: 1 slot more than that" in plan.notes
+    assert "1 slot stays empty" in plan.notes
     assert plan.coordinator["address"] == "10.9.9.9" and plan.workers == 3
 
 

@@ -31,12 +31,16 @@ def test_everything_that_can_be_said(tmp_path):
     file = tmp_path / "t.yaml"
     file.write_text(WHOLE)
     topology = load_topology(file)
-    assert topology.used() == [Slot("a", 0, 4, 1), Slot("a", 1, 4, 3), Slot("b", 0, None, 0)]
-    assert len(list(topology.slots())) == 4
+    slots = [Slot("a", 0, 4, 1), Slot("a", 1, 4, 3), Slot("b", 0, None, 0), Slot("b", 1, None, 1)]
+    assert list(topology.slots()) == slots and topology.count() == 3
+    assert topology.used() == slots  # elastic training takes all, up to max_workers
+    topology.elastic.max_workers = 2
+    assert topology.used() == slots[:2]
+    assert topology.model_copy(update={"elastic": None}).used() == slots[:3]
     assert topology.shell == ["ssh", "-p", "2222", "{host}"]
     assert topology.environment == {"NCCL_DEBUG": "INFO", "COUNT": "1", "SWITCH": "true"}
     assert (topology.coordinator.address, topology.coordinator.port) == ("10.0.0.1", 7070)
-    assert topology.elastic.max_workers == 4 and topology.interface == "eth1"
+    assert topology.elastic.min_workers == 2 and topology.interface == "eth1"
 
 
 def test_what_is_not_said():
