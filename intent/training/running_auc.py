@@ -11,31 +11,12 @@ BINS = 1024
 LOGIT_SPAN = 16.0  # scores beyond +-16 fall into the outermost bins
 
 
-def add_scores(
-    counts: np.ndarray, scores: np.ndarray, labels: np.ndarray, real: np.ndarray
-) -> None:
-    """Count probabilities into `counts`, in place.
-
-    Histograms of ranks add up to the histogram of their union, so an AUC taken from their sum is
-    that of the union, never a mean of AUCs.
-
-    Args:
-        counts: int64 [T, 2, BINS], by task, label and bin (equal steps of the logit).
-        scores: [b, T] probabilities.
-        labels: [b, T], 0 or 1.
-        real: [b], false where a row only fills up the batch.
-    """
-    p = np.clip(scores[real].astype(np.float64), 1e-12, 1 - 1e-12)
-    logit = np.log(p) - np.log1p(-p)
-    bins = ((logit + LOGIT_SPAN) * (BINS / (2 * LOGIT_SPAN))).astype(np.int64).clip(0, BINS - 1)
-    tasks = np.broadcast_to(np.arange(counts.shape[0]), bins.shape)
-    np.add.at(counts, (tasks, labels[real].astype(np.int64), bins), 1)
-
-
 def count_logits(logits_BT, labels_BT, real_B):
-    """The same histogram of one batch within a compiled step: float32 [T, 2, BINS].
+    """How many of a batch fall into each bin, within a compiled step: float32 [T, 2, BINS].
 
-    Whole numbers, so sums over batches and ranks are exact up to 2**24 in a bin.
+    By task, label and bin (equal steps of the logit). Histograms of ranks add up to the histogram
+    of their union, so an AUC taken from their sum is that of the union, never a mean of AUCs. They
+    hold whole numbers: sums are exact up to 2**24 in a bin.
 
     Args:
         logits_BT: [B, T] float32.

@@ -24,7 +24,6 @@ from intent.training.running_auc import BINS, count_logits
 from intent.training.touched import large_tables, touched_rows
 
 Inputs = Mapping[str, np.ndarray]
-TrainingStep = Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -82,43 +81,6 @@ def pick_inputs(model: keras.Model, inputs: Inputs) -> dict[str, np.ndarray]:
             "set model.sources to some of those, or build samples with these sources"
         )
     return {name: inputs[name] for name in names}
-
-
-def make_training_step(
-    model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    labels: Sequence[str],
-    task_weights: Mapping[str, float],
-    comm: Communicator,
-) -> TrainingStep:
-    """A compiled `step(inputs, labels_BL, weights_B, total, stop)`.
-
-    Each rank computes its part of the loss over the `total` groups of all ranks; the parts and
-    their gradients are summed over ranks, so the update is the same for any number of ranks.
-
-    `bucket_bytes` is for measurements, see `intent.training.reduction`.
-
-    The step takes labels uint8 [B, L] in the order of `labels`, weights float32 [B] (0 for
-    filler), `total` and `stop` as float32 scalars; it returns the loss of the whole step, how many
-    ranks set `stop`, and this rank's probabilities [B, T].
-    """
-    tasks = learned_tasks(model, labels)
-    trainable = model.trainable_variables
-    raw = [v.value for v in trainable]  # the tape and Horovod take tf.Variable, not Keras's
-
-    @tf.function
-    def step(inputs, labels_BL, weights_B, total, stop):
-        with tf.GradientTape() as tape:
-            logits = model(inputs, training=True)
-            loss = step_loss(logits, labels_BL, weights_B, total, labels, task_weights)
-        gradients = tape.gradient(loss, raw)
-        used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-        dense = [tf.convert_to_tensor(gradients[i]) for i in used]  # from IndexedSlices too
-        *dense, loss, stop = comm.allreduce([*dense, loss, stop])
-        optimizer.apply(dense, [trainable[i] for i in used])
-        return loss, stop, tf.sigmoid(tf.stack([logits[t] for t in tasks], axis=1))
-
-    return step
 
 
 def make_step(

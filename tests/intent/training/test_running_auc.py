@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from intent.metrics import roc_auc
-from intent.training.running_auc import add_scores, auc_of_counts, empty_counts
+from intent.training.running_auc import BINS, auc_of_counts, count_logits
 
 
 def drawn(n=3000, seed=0, levels=None):
@@ -23,10 +24,11 @@ def test_the_union_is_not_the_mean_of_the_parts():
 
 
 def _counts(scores, labels, real=None):
-    counts = empty_counts(1)
     real = np.ones(len(scores), bool) if real is None else real
-    add_scores(counts, scores[:, None], labels[:, None], real)
-    return counts
+    logits = np.log(scores / (1 - scores)).astype(np.float32)
+    counts = count_logits(tf.constant(logits[:, None]), tf.constant(labels[:, None]), real)
+    assert counts.shape == (1, 2, BINS)
+    return counts.numpy()
 
 
 def test_histogram_auc_is_close_to_the_exact_one_and_skips_filler():
@@ -36,3 +38,9 @@ def test_histogram_auc_is_close_to_the_exact_one_and_skips_filler():
     estimate = auc_of_counts(_counts(scores, labels, real))[0]
     assert estimate == pytest.approx(roc_auc(scores[real], labels[real]), abs=2e-3)
     assert _counts(scores, labels, real).sum() == real.sum()
+
+
+def test_scores_beyond_the_span_are_in_the_outermost_bins():
+    logits = tf.constant([[-1e30], [-17.0], [17.0], [np.inf]])
+    counts = count_logits(logits, tf.constant([[0], [0], [1], [1]]), np.ones(4, bool)).numpy()
+    assert counts[0, 0, 0] == 2 and counts[0, 1, BINS - 1] == 2 and counts.sum() == 4
