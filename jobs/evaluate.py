@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from intent import storage
 from intent.errors import IntentError
 
 if TYPE_CHECKING:
     from intent.evaluation.predict import Predictions
     from intent.training.run_dir import RunDir
 
+RESULTS = ("predictions.parquet", "evaluation.json", "report.html")
+
 
 def command(
-    run: Annotated[Path, typer.Option(help="Run folder made by `intent train`.")],
+    run: Annotated[str, typer.Option(help="Run folder or URL, made by `intent train`.")],
     samples: Annotated[str, typer.Option(help="Samples to evaluate on: folder or URL.")],
     batch_size: Annotated[int, typer.Option(help="Groups scored at a time.")] = 256,
     as_json: Annotated[
@@ -33,10 +36,12 @@ def command(
     if as_json:
         print(json.dumps(result))
     else:
-        show(result, run / "report.html")
+        show(result, storage.join(run, "report.html"))
 
 
-def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple[dict, Predictions]:
+def evaluate_run(
+    run: str | Path, samples: str | Path, batch_size: int = 256
+) -> tuple[dict, Predictions]:
     """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
     from dataclasses import replace
 
@@ -50,6 +55,7 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
     from intent.samples.undersampling import learnt_rate
     from intent.storage import write_atomically
     from intent.training.run_dir import read_run
+    from intent.training.tracking import report_results
 
     quiet_tensorflow()
     directory = read_run(run)
@@ -74,7 +80,7 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
     result = evaluate(found.scores, found.labels, found.users, tasks, weights=found.weights)
     result |= {"days": days, "source": manifest.source, "run": str(run)}
     result |= {"negative_rate": kept, "negative_rate_of_training": learnt}
-    result["notes"] += _undersampling(learnt, kept)
+    result["notes"] += _undersampling(learnt, kept) + _chosen_by(directory, days)
     write_atomically(directory.path / "evaluation.json", json.dumps(result, indent=1))
     write_report(
         directory.path / "report.html",
@@ -85,7 +91,22 @@ def evaluate_run(run: Path, samples: str | Path, batch_size: int = 256) -> tuple
         metrics=directory.metrics,
         config=dump_config(settings),
     )
+    directory.push(*RESULTS)
+    figures = {f"evaluation/auc_{task}": result[f"auc_{task}"]["value"] for task in result["tasks"]}
+    figures = {name: value for name, value in figures.items() if value is not None}
+    report_results(directory, figures, [directory.path / name for name in RESULTS[1:]])
     return result, found
+
+
+def _chosen_by(directory: RunDir, days: list[str]) -> list[str]:
+    """A remark where figures are of days by which the weights were chosen."""
+    from intent.samples.days import days_of
+
+    known = days_of(directory.manifest, directory.config.train)
+    for what, theirs in (("learnt from", known.train), ("chosen by", known.validation)):
+        if both := sorted(set(theirs) & set(days)):
+            return [f"The weights were {what} {', '.join(both)}: the figures look too good."]
+    return []
 
 
 def _undersampling(learnt: float, kept: float) -> list[str]:
@@ -109,7 +130,7 @@ def check_trained(directory: RunDir) -> None:
     """IntentError where training has not ended."""
     if not directory.model.exists():
         raise IntentError(
-            f"{directory.path} has no model.keras: training has not ended; the same "
+            f"{directory.place} has no model.keras: training has not ended; the same "
             "`intent train` command goes on with it"
         )
 
@@ -129,7 +150,7 @@ def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
     from intent.samples.manifest import dictionaries_name
 
     trained = directory.manifest
-    dictionaries = directory.path / dictionaries_name(trained.dictionary_hash)
+    dictionaries = directory.shown(directory.path / dictionaries_name(trained.dictionary_hash))
     for what, ours, theirs, remedy in (
         ("another schema", trained.schema.hash(), manifest.schema.hash(),
          f"samples of the same tables and with samples.length={trained.schema.length}"),
@@ -138,12 +159,12 @@ def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
     ):  # fmt: skip
         if ours != theirs:
             raise IntentError(
-                f"run {directory.path} was trained with {what} (hash {ours}) than {samples} has "
+                f"run {directory.place} was trained with {what} (hash {ours}) than {samples} has "
                 f"(hash {theirs}); build {remedy}, or train anew"
             )
 
 
-def show(result: dict, report: Path) -> None:
+def show(result: dict, report: str | Path) -> None:
     """Print the figures as a table."""
     from rich.console import Console
     from rich.table import Table

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path, typer.Option(help="Run folder made by `intent train`.")],
+    run: Annotated[str, typer.Option(help="Run folder or URL, made by `intent train`.")],
     user: Annotated[str, typer.Option(help="Whose score, by the name in the logs.")],
     at: Annotated[
         str | None,
@@ -128,12 +128,12 @@ def _open(directory: RunDir, samples: str | None) -> tuple[Manifest, str]:
     place = samples or directory.samples
     if place is None:
         raise UsageError(
-            f"{directory.path} does not say where its samples are (it is of an older version): "
+            f"{directory.place} does not say where its samples are (it is of an older version): "
             "give them with --samples"
         )
     if samples is None and not storage.exists(storage.join(place, manifests.NAME)):
         raise IntentError(
-            f"the samples of {directory.path} were in {place} and are not there any more: say "
+            f"the samples of {directory.place} were in {place} and are not there any more: say "
             "where they are with --samples"
         )
     return manifests.load(place), place
@@ -141,10 +141,9 @@ def _open(directory: RunDir, samples: str | None) -> tuple[Manifest, str]:
 
 def _of_training(directory: RunDir, day: str) -> list[str]:
     """A remark about a day that the model has seen with its labels."""
-    from intent.samples.days import split_days
+    from intent.samples.days import days_of
 
-    options = directory.config.train
-    seen, _ = split_days(directory.manifest, options.evaluation_days, options.purge)
+    seen = days_of(directory.manifest, directory.config.train).train
     return ["a day that the model was trained on: its score may be learnt by heart"] * (day in seen)
 
 

@@ -11,7 +11,7 @@ import typer
 
 
 def command(
-    run: Annotated[Path, typer.Option(help="Run folder made by `intent train`.")],
+    run: Annotated[str, typer.Option(help="Run folder or URL, made by `intent train`.")],
     quantize: Annotated[
         str, typer.Option(help="dynamic: weights in 8 bits; none: float32.")
     ] = "dynamic",
@@ -35,7 +35,7 @@ def command(
     )
 
 
-def export_run(run: Path, quantize: str = "dynamic") -> dict:
+def export_run(run: str | Path, quantize: str = "dynamic") -> dict:
     """Export the model of a run to RUN/device."""
     from intent.edge.export import export_model
     from intent.quiet import quiet_tensorflow
@@ -47,7 +47,7 @@ def export_run(run: Path, quantize: str = "dynamic") -> dict:
     quiet_tensorflow()
     directory = read_run(run)
     dictionaries = load_dictionaries(directory.path, directory.manifest)
-    return export_model(
+    summary = export_model(
         load_model(directory),
         directory.manifest.schema,
         directory.config.model,
@@ -57,6 +57,8 @@ def export_run(run: Path, quantize: str = "dynamic") -> dict:
         directory.manifest.settings,
         learnt_rate(directory.manifest, directory.config.train),
     )
+    directory.push("device")
+    return summary | {"folder": directory.shown(directory.path / "device")}
 
 
 if __name__ == "__main__":

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from intent import storage
+from intent.errors import IntentError
+
 
 def command(
-    bundle: Annotated[Path, typer.Option(help="Bundle folder made by `intent export`.")],
+    bundle: Annotated[str, typer.Option(help="Bundle made by `intent export`: folder or URL.")],
     logs: Annotated[
         list[str],
         typer.Option(help="Folder with the raw tables; also a glob of such, or a URL; repeatable."),
@@ -30,7 +36,7 @@ def command(
     from intent.edge.score import parse_moment, score_at
 
     moment = parse_moment(at)
-    users, scores = score_at(Bundle.load(bundle), logs, moment)
+    users, scores = score_at(Bundle.load(brought(bundle)), logs, moment)
     tasks = list(scores)
     rows = [[user, *(float(scores[t][i]) for t in tasks)] for i, user in enumerate(users)]
     if as_json:
@@ -41,6 +47,20 @@ def command(
     out.writerow(["user_id", *tasks])
     for user, *values in rows:
         out.writerow([user, *(f"{value:.6g}" for value in values)])
+
+
+def brought(place: str) -> Path:
+    """The bundle at a folder or URL, as a folder of this machine."""
+    path = storage.local(place)
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="intent-bundle-"))
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+        names = storage.files(place)
+        if not names:
+            raise IntentError(f"{place} is empty; `intent export` makes a bundle")
+        for name in names:
+            storage.copy(storage.join(place, name), path / name)
+    return path
 
 
 if __name__ == "__main__":

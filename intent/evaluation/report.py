@@ -97,11 +97,16 @@ def _training(metrics: str | Path | None, tasks: Mapping[str, int]) -> list[dict
 
     loss = [line("training", "step", "loss")]
     auc = [line(f"{horizon(ms)}, training", "step", f"auc_{t}") for t, ms in tasks.items()]
-    auc += [line(f"{horizon(ms)}, held out", "validation", f"auc_{t}") for t, ms in tasks.items()]
+    auc += [line(f"{horizon(ms)}, validation", "validation", f"auc_{t}") for t, ms in tasks.items()]
     figures = []
     for name, series, axis, caption in (
         ("training-loss", loss, "loss, nats", "Loss of the training groups, the sum over tasks."),
-        ("training-auc", auc, "AUC", "AUC while training, and on held-out groups after an epoch."),
+        (
+            "training-auc",
+            auc,
+            "AUC",
+            "AUC while training, and after an epoch on other groups.",
+        ),
     ):
         series = [s for s in series if len(s.steps)]
         if series:

@@ -195,15 +195,6 @@ def write_best(folder: Path, choice: Choice) -> None:
     os.replace(draft, folder / BEST)
 
 
-def mark_best(folder: Path, path: Path, score: float) -> bool:
-    """Remember `path` as the best checkpoint if `score` is above the best so far; is it?"""
-    known = best(folder)
-    if known is not None and known[0] != path and not score > known[1]:
-        return False
-    write_best(folder, Choice(score, int(path.name.removeprefix("step-"))))
-    return True
-
-
 def best(folder: Path) -> tuple[Path, float] | None:
     """The checkpoint with the highest score and that score; None before the first validation."""
     try:

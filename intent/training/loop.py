@@ -34,6 +34,7 @@ from intent.training.on_device import on_device
 from intent.training.run_dir import RunDir
 from intent.training.schedule import learning_rate
 from intent.training.step import adam, learned_tasks, make_scoring_step, make_step, pick_inputs
+from intent.training.stopping import mean_auc
 from intent.training.validate import put_right, score_feed, summarize
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ class _Trainer:
         tasks, seen = validation.schema.tasks, share_seen(self.config)
         results = summarize(put_right(scores, self.tasks, tasks, seen), labels, self.tasks)
         self.logbook.write("validation", self.position.updates, self.position.epoch, results)
-        quality = float(np.mean([results[f"auc_{task}"] for task in self.tasks]))
+        quality = mean_auc(results, self.tasks)
         choice = self.standing.choice.seen(quality, self.position.updates, self.config)
         self.standing.choice = self.comm.broadcast_object(choice)
         if self.comm.rank == 0:

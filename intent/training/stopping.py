@@ -9,7 +9,7 @@ without them the run ends after the last epoch and keeps the last weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -66,6 +66,17 @@ class Choice:
     def from_dict(cls, stored: Mapping[str, Any]) -> Choice:
         """Of `to_dict`; empty, as in a checkpoint of an older version, is the beginning."""
         return cls(**stored)
+
+
+def mean_auc(results: Mapping[str, float], tasks: Sequence[str]) -> float:
+    """The mean AUC over the `tasks` of a validation that have one; nan where none has.
+
+    A task has none while no group, or every group, is positive. The groups are the same in every
+    validation of a run, so what is compared is the mean over the same tasks.
+    """
+    found = [results[f"auc_{task}"] for task in tasks]
+    found = [auc for auc in found if math.isfinite(auc)]
+    return sum(found) / len(found) if found else math.nan
 
 
 def keeps_best(config: TrainConfig) -> bool:

@@ -16,7 +16,7 @@ from intent.samples.feed import Batch
 from intent.samples.manifest import Build, Manifest, Shard
 from intent.schema import TASKS, Feature, Schema, View, narrowest
 from intent.training.comm import Communicator, Solo
-from intent.training.run_dir import RunDir
+from intent.training.run_dir import RunDir, run_at
 
 SCHEMA = Schema(
     views=(View("tap", (Feature("event", 2, 2), Feature("button", 10, 4, unknown=True)), "event"),),
@@ -113,7 +113,11 @@ def model(settings: IntentConfig, seed: int = 1):
 
 
 def train(
-    folder: Path, comm: Communicator | None = None, groups: int = 90, seed: int = 1, **settings
+    folder: Path | str,
+    comm: Communicator | None = None,
+    groups: int = 90,
+    seed: int = 1,
+    **settings,
 ) -> tuple[dict, list[np.ndarray], RunDir]:
     """Fit the tiny model in `folder`: the summary, the final weights, the run."""
     from intent.training.loop import fit
@@ -121,7 +125,7 @@ def train(
     comm = comm or Solo()
     chosen = config(**settings)
     built = model(chosen, seed)
-    run = RunDir(folder, chosen, manifest())
+    run = run_at(folder, chosen, manifest())
     summary = fit(
         built,
         MemoryFeed(groups, chosen.train.batch_size, comm),

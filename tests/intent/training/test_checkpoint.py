@@ -8,6 +8,7 @@ import pytest
 from intent.errors import IntentError
 from intent.training import checkpoint
 from intent.training.checkpoint import Position
+from intent.training.stopping import Choice
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def variables():
     return [keras.Variable(np.full((2, 3), 0.5, "float32"), name="w"), keras.Variable(7, name="n")]
 
 
-def save(folder, variables, updates, epoch=0):
+def save(folder, variables, updates, epoch=0, choice=None):
     return checkpoint.save(
         folder,
         Position(epoch, updates, updates),
@@ -25,6 +26,7 @@ def save(folder, variables, updates, epoch=0):
         config_hash="c",
         seed=3,
         feed={"step": 7},
+        choice=choice,
     )
 
 
@@ -91,12 +93,33 @@ def test_a_write_that_was_killed_leaves_no_checkpoint_and_is_cleared(tmp_path, v
 
 def test_the_last_ones_and_the_best_are_kept(tmp_path, variables):
     paths = [save(tmp_path, variables, n) for n in range(1, 7)]
-    checkpoint.mark_best(tmp_path, paths[1], 0.7)
-    checkpoint.mark_best(tmp_path, paths[4], 0.6)
+    checkpoint.write_best(tmp_path, Choice(best=0.7, updates=2))
     checkpoint.prune(tmp_path, 2, paths[-1])
     kept = sorted(p.name[-1] for p in tmp_path.glob("step-*"))
     assert kept == ["2", "5", "6"]
     assert checkpoint.best(tmp_path) == (paths[1], 0.7)
+
+
+def test_best_is_what_the_checkpoint_gone_on_from_knows(tmp_path, variables):
+    save(tmp_path, variables, 1)
+    assert checkpoint.load_best(tmp_path) is None
+    checkpoint.write_best(tmp_path, Choice(best=0.7, updates=1))
+    assert checkpoint.load_best(tmp_path).position.updates == 1
+    (tmp_path / "step-00000001/arrays.npz").write_bytes(b"torn")
+    with pytest.raises(IntentError, match="best checkpoint is lost.*train.keep_best=false"):
+        checkpoint.load_best(tmp_path)
+    checkpoint.write_best(tmp_path, Choice())  # gone back to before the first validation
+    assert checkpoint.best(tmp_path) is None
+
+
+def test_the_choice_travels_in_the_checkpoint_and_older_ones_have_none(tmp_path, variables):
+    choice = Choice(0.1 + 0.2, 7, 0.3, 2, 9)
+    path = save(tmp_path, variables, 9, choice=choice.to_dict())
+    assert Choice.from_dict(checkpoint.load(path).choice) == choice
+    facts = json.loads((path / checkpoint.FACTS).read_text())
+    del facts["choice"]
+    (path / checkpoint.FACTS).write_text(json.dumps(facts))
+    assert Choice.from_dict(checkpoint.load(path).choice) == Choice()
 
 
 def test_a_checkpoint_just_written_is_never_pruned_in_favour_of_broken_newer_ones(

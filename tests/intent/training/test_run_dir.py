@@ -51,3 +51,17 @@ def test_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(IntentError, match="is a file"):
         open_run(tmp_path / "run", config(), manifest())
+
+
+def test_what_changes_no_update_may_change_between_two_starts(tmp_path):
+    open_run(tmp_path, config(), manifest())
+    free = {"patience": 2, "min_improvement": 0.1, "keep_best": False, "mlflow": "http://a:1"}
+    open_run(tmp_path, config(**free), manifest())
+    with pytest.raises(IntentError, match="train.validation_days=0, now it is 1"):
+        open_run(tmp_path, config(**free, validation_days=1), manifest())
+
+
+def test_where_the_rate_falls_towards_the_end_the_end_may_not_move(tmp_path):
+    open_run(tmp_path, config(decay="cosine", epochs=2), manifest())
+    with pytest.raises(IntentError, match="train.epochs=2, now it is 3"):
+        open_run(tmp_path, config(decay="cosine", epochs=3), manifest())

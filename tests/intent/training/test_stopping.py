@@ -4,7 +4,7 @@ import pytest
 
 from intent.config import TrainConfig
 from intent.errors import UsageError
-from intent.training.stopping import Choice, check_choice, keeps_best
+from intent.training.stopping import Choice, check_choice, keeps_best, mean_auc
 
 
 def after(scores, **settings):
@@ -44,6 +44,14 @@ def test_a_validation_without_an_auc_counts_for_nothing():
     assert after([nan, nan, nan], patience=1) == (Choice(last=30), None)
     choice, stopped = after([0.7, nan, nan, 0.6], patience=1)
     assert stopped == 4 and choice.best == 0.7
+
+
+def test_the_mean_is_over_the_tasks_that_have_an_auc():
+    nan = float("nan")
+    results = {"auc_realtime": nan, "auc_longterm": 0.7, "groups": 5}
+    assert mean_auc(results, ["realtime", "longterm"]) == 0.7
+    assert mean_auc(results | {"auc_realtime": 0.5}, ["realtime", "longterm"]) == 0.6
+    assert mean_auc(results, ["realtime"]) != mean_auc(results, ["realtime"])  # nan
 
 
 def test_a_validation_that_is_done_again_counts_once():
