@@ -65,7 +65,13 @@ class Mirror:
             self._known[name] = _look(target)
 
     def fetch_run(self) -> None:
-        """Download what going on needs: records, the newest sound checkpoint and the best one."""
+        """Download what going on needs: records, the newest sound checkpoint and the best one.
+
+        Where this process has written there last, and nobody since, the folder is kept as it is:
+        it may have records that are not there yet.
+        """
+        if self._known and self._is_ours():
+            return
         self._known.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -161,6 +167,18 @@ class Mirror:
         begin, end = f"{CHECKPOINTS}/", f"/{FACTS}"
         found = (n for n in self.names if n.startswith(f"{begin}step-") and n.endswith(end))
         return {n.removeprefix(begin).removesuffix(end) for n in found}
+
+    def _is_ours(self) -> bool:
+        """Whether what is there is what this process has put there."""
+        sizes = self._try("list", lambda: storage.files(self.url))
+
+        def of_note(name: str) -> bool:
+            return name == METRICS or name.startswith(f"{CHECKPOINTS}/")
+
+        ours = {name: look[0] for name, look in self._known.items() if of_note(name)}
+        theirs = {name: size for name, size in sizes.items() if of_note(name)}
+        # Of a resume, only the newest checkpoint and the best one were fetched
+        return ours.items() <= theirs.items() and theirs.keys() <= self.names
 
     def _unsaved(self) -> list[str]:
         """Checkpoints of the folder that are not there, or that are others than there."""

@@ -229,6 +229,28 @@ def test_another_run_or_other_files_are_refused_and_nothing_changes(memory):
         read_run("memory://shop/none")
 
 
+def test_who_stays_rank_0_keeps_what_is_not_uploaded_yet(memory):
+    """Rank 0 opens the run again whenever ranks meet again."""
+    run = train(memory, to=3)
+    with run.metrics.open("a") as file:
+        file.write('{"kind": "step", "step": 4}\n')
+    run.open()
+    assert '"step": 4}' in run.metrics.read_text()
+    resumed = open_run(memory, settings(), manifest())  # as another process; it wrote nothing
+    resumed.metrics.write_text("more\n")
+    resumed.open()
+    assert resumed.metrics.read_text() == "more\n"
+
+
+def test_who_becomes_rank_0_again_takes_what_another_wrote(memory):
+    run = train(memory, to=3)
+    train(memory, to=5)  # another process was rank 0 meanwhile
+    run.metrics.write_text("old\n")
+    run.open()
+    assert checkpoint.latest(run.checkpoints).position.updates == 5
+    assert "old" not in run.metrics.read_text()
+
+
 def failing(patch, times):
     """The store refuses so many uploads, then works."""
     original, left = remote._upload, [times]
