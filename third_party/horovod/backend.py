@@ -3,7 +3,7 @@
 A PEP 517 backend: `pip install ./third_party/horovod` calls the two hooks at the end of this file.
 Horovod's source distribution cannot be an ordinary requirement: it is compiled against TensorFlow,
 which pip's isolated build does not have. Nothing of Horovod's source is kept here: pip downloads
-it and checks its hash (sdist.txt), two lines are mended, and its own setup.py does the rest.
+it and checks its hash (sdist.txt), three lines are mended, and its own setup.py does the rest.
 
 INTENT_CACHE is the folder that keeps the wheels (~/.cache/intent). Horovod's own build variables
 (HOROVOD_GPU_OPERATIONS=NCCL, which is untried, and so on) reach the build, and make another wheel.
@@ -54,6 +54,13 @@ MENDED = [
         "CMakeLists.txt",
         "    add_subdirectory(third_party/gloo)",
         "    add_subdirectory(third_party/gloo EXCLUDE_FROM_ALL)",
+    ),
+    # The ranks meet twice: first by HOROVOD_GLOO_IFACE, then by the interface to which the host's
+    # own name leads, which on most Debian hosts is loopback. It is meant to be the same one.
+    (
+        "horovod/common/gloo/gloo_context.cc",
+        "  assert(global_context.IsEnabled());",
+        "  gloo_iface_ = global_context.gloo_iface_;",
     ),
 ]
 
