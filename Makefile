@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-learning test-faults lint wheel bundle freeze clean
+.PHONY: help setup demo test test-slow test-learning test-faults test-nightly lint wheel bundle freeze clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -27,6 +27,9 @@ test-learning: setup  ## DIPN must beat boosting over aggregates on a simulated 
 
 test-faults: setup  ## kill the sample job and training, damage shards under them, and look what is left (15 minutes)
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/faults
+
+test-nightly: setup  ## 20 random kills of training workers; the table goes to benchmarks/results (15 minutes)
+	@$(BIN)/python -m pytest -m nightly tests/faults/test_random_kills.py
 
 lint: setup  ## ruff over everything
 	@$(BIN)/ruff check .

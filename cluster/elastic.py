@@ -51,6 +51,10 @@ class ElasticCommunicator(HorovodCommunicator):
         """How far training is."""
         self._member.updates = updates
 
+    def finish(self) -> None:
+        """Training is over: whoever is lost from here on is not missed."""
+        self._member.finish()
+
     def renew(self) -> list[str]:
         """Meet those who are there now; who was lost and who came."""
         self._cut()

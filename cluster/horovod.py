@@ -126,6 +126,9 @@ class HorovodCommunicator:
     def report(self, updates: int) -> None:
         """Nobody listens."""
 
+    def finish(self) -> None:
+        """Nobody listens."""
+
 
 def connect() -> Communicator:
     """The communicator of this process: Horovod's where a launcher started it, else `Solo`.

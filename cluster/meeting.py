@@ -3,6 +3,7 @@
 join   {"worker", "generation"}  -> {"place": {"generation", "env", "told"}}, or {}: ask again
 beat   {"worker", "generation", "updates", "waiting_s"}  -> {"over", "change", "stop"}
 leave  {"worker"}                -> {}, or {"refused": true}
+finish {"worker"}                -> {}
 
 and of a worker that nobody here started
 come   {"place"}                 -> {"worker"}

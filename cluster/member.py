@@ -85,6 +85,10 @@ class Member:
         answer = self._ask("leave")
         return answer is not None and not {"gone", "refused", "done"} & set(answer)
 
+    def finish(self) -> None:
+        """Tell that training has come to its end."""
+        self._ask("finish")
+
     def end(self, status: int) -> None:
         """Tell with which status this process ends, where nobody watches it."""
         self._ask("end", status=status)

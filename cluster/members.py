@@ -101,7 +101,8 @@ class Members:
         lost: who left, in that order.
         told: sentences on who left and who came, since the job began.
         over: the present generation has lost somebody.
-        finished: a worker ended well, so training has.
+        finished: training is over, and who is lost from here on is not missed.
+        searched: hosts are looked for, so that more may come.
     """
 
     policy: Policy
@@ -116,6 +117,7 @@ class Members:
     barren: int = 0
     over: bool = False
     finished: bool = False
+    searched: bool = False
     fatal: Act | None = None
     failures: dict[int, int] = field(default_factory=dict)
     short_since: float | None = None
@@ -189,6 +191,7 @@ class Members:
 
     def discovered(self, slots: Mapping[str, int]) -> None:
         """The hosts that there are now: new slots become places, lost ones are emptied."""
+        self.searched = True
         for host in {*slots, *self.places.values()}:
             mine = [place for place, name in self.places.items() if name == host]
             for place in mine[slots.get(host, 0) :]:
@@ -273,10 +276,11 @@ class Members:
         if len(heard) >= self.policy.least:
             self.short_since = None
             return []
-        able = self._able()
+        taken = {m.place for m in heard}
+        hope = self.searched or any(place not in taken for place in self._able())
         limit = self.policy.start_s if self.generation < 0 else self.policy.wait_s
         self.short_since = now if self.short_since is None else self.short_since
-        if able and now - self.short_since <= limit:
+        if hope and now - self.short_since <= limit:
             return []
         last = self.lost[-1] if self.lost else None
         reason = f"{len(heard)} workers are there and {self.policy.least} are needed"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster import meeting
-from cluster.members import Act, Member, Members, Policy, name_of
+from cluster.members import TOLD, Act, Member, Members, Policy, name_of
 from cluster.processes import STOP_S, Outcome, signals_noted
 from cluster.starter import Relay, Starter, Worker
 
@@ -119,6 +119,9 @@ class _Supervisor:
                 members.beat(number, now, message["updates"], message["waiting_s"])
                 over = members.over or message["generation"] != members.generation
                 return {"over": over, "change": members.change_wanted(), "stop": self.stop}
+            if what == "finish":
+                members.finished = True
+                return {}
             if what == "leave":
                 members.leave(number, now)
                 return {} if members.policy.elastic else {"refused": True}
@@ -255,6 +258,9 @@ class _Supervisor:
         if signals:
             return Outcome(128 + signals[0], f"stopped by {signal.Signals(signals[0]).name}")
         if self.members.finished:
+            first = self.members.workers[self.members.ranks[0]]
+            if first.status in TOLD:  # the model is there, and something went wrong afterwards
+                return Outcome(first.status, f"{name_of(first)} failed at the very end")
             return Outcome(0)
         culprit: Member | None = self.members.workers.get(self.ending.number)
         worker = self.workers.get(self.ending.number)

@@ -88,6 +88,9 @@ class Communicator(Protocol):
     def report(self, updates: int) -> None:
         """How far this process is, for whoever watches over it."""
 
+    def finish(self) -> None:
+        """Training is over and its results are there: nobody is to be missed any more."""
+
 
 class Solo:
     """World size 1: the same code, with nobody to talk to."""
@@ -145,4 +148,7 @@ class Solo:
         return False
 
     def report(self, updates: int) -> None:
+        """Nobody watches."""
+
+    def finish(self) -> None:
         """Nobody watches."""

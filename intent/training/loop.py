@@ -191,6 +191,7 @@ class _Trainer:
         if self.comm.rank == 0:
             self.kept = keeper.finish(self.run, self.model, self.variables)
         self.kept = self.comm.broadcast_object(self.kept)  # nobody leaves before the model is there
+        self.comm.finish()
         self.logbook.finish()
 
     def _epoch(self, epoch: int) -> None:
