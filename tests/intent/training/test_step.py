@@ -16,6 +16,7 @@ from intent.config import ModelConfig, TrainConfig
 from intent.evaluation.predict import predict
 from intent.models import dipn
 from intent.samples.reader import TrackFeed
+from intent.training import touched
 from intent.training.comm import Solo
 from intent.training.running_auc import BINS, LOGIT_SPAN
 from intent.training.step import adam, clipped, make_scoring_step, make_step
@@ -77,30 +78,57 @@ def test_the_counts_of_a_step_are_those_of_its_scores_before_the_update(model):
 
 
 class LosesOne(Solo):
-    """A communicator of one process whose last sum fails, later than the others are there."""
+    """A communicator whose collective of one name fails, later than the others are done."""
 
-    elastic = True
+    elastic = True  # else a single process reduces nothing
+
+    def __init__(self, name: str) -> None:
+        self.name, self.met = name, set()
 
     def allreduce(self, tensors, name="allreduce"):
-        return [*tensors[:-1], tf.py_function(self.fail, [tensors[-1]], tensors[-1].dtype)]
+        return [self.concatenate(t, name) for t in tensors]
+
+    def concatenate(self, tensor, name):
+        self.met.add(name)
+        return tf.py_function(self.fail, [tensor], tensor.dtype) if name == self.name else tensor
+
+    exchange = maximum = concatenate
 
     def fail(self, tensor):
         time.sleep(0.3)
         raise RuntimeError("a peer is gone")
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["", "control"])
-def test_a_step_whose_last_sum_fails_changes_nothing(model, monkeypatch, waits):
-    """The control applies whatever is there: then the weights do change."""
-    optimizer = adam(TrainConfig(learning_rate=0.1), model)
+COARSE = {"compression": "float16"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "settings", "waits"),
+    [
+        ("step.figures", {}, True),
+        pytest.param("step.figures", {}, False, id="control"),
+        ("step.rows", {}, True),
+        pytest.param("step.0", {}, True, marks=pytest.mark.slow),
+        pytest.param("step.0", {}, False, id="control_of_gradients", marks=pytest.mark.slow),
+        pytest.param("step.touched", {}, True, marks=pytest.mark.slow),
+        pytest.param("step.rows.chunks", COARSE, True, marks=pytest.mark.slow),
+        ("step.0.sums", COARSE, True),
+    ],
+)
+def test_a_step_that_loses_a_peer_changes_nothing(model, monkeypatch, lost, settings, waits):
+    """Whichever sum fails. The controls apply whatever is there: then the weights do change."""
+    monkeypatch.setattr(touched, "LEAST_BYTES", 100)
+    config, comm = TrainConfig(**settings), LosesOne(lost)
+    optimizer = adam(config, model)
     variables = [*model.variables, *optimizer.variables]
     before = [v.numpy() for v in variables]
     if not waits:
         monkeypatch.setattr(tf, "control_dependencies", lambda _: nullcontext())
-    step = make_step(model, optimizer, TASKS, TrainConfig(), LosesOne())
+    step = make_step(model, optimizer, TASKS, config, comm)
     with pytest.raises(tf.errors.OpError, match="a peer is gone"):
         step(*batch(8, seed=4), 5, 0.1, NO_FLAGS)
     time.sleep(0.1)
+    assert lost in comm.met and len(comm.met) > 2
     same = [np.array_equal(a, v.numpy()) for a, v in zip(before, variables, strict=True)]
     assert all(same) == waits
 
