@@ -61,8 +61,8 @@ class Tracking:
         self._thread.join(PATIENCE)
         if self._thread.is_alive() or self._failing:
             log.warning(
-                "MLflow at %s does not have everything of the run %s; its metrics.jsonl has, and the "
-                "next start of this run would send it",
+                "MLflow at %s does not have everything of the run %s; its metrics.jsonl has, and "
+                "the next start of this run would send it",
                 self._run.config.train.mlflow,
                 self._run.place,
             )
