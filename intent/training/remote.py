@@ -34,6 +34,7 @@ CHECKPOINTS, METRICS, CONFIG = "checkpoints", "metrics.jsonl", "config.yaml"
 RECORDS = {".yaml", ".json", ".jsonl", ".txt"}  # what a run notes; the rest is results
 WAITS = (1.0, 4.0)  # seconds before another try
 SOON = 30.0  # seconds between two uploads of metrics
+_to_remove: set[Path] = set()  # folders of this process, at its end
 
 
 class Mirror:
@@ -225,7 +226,7 @@ class Mirror:
         more = bool(self._unsaved())
         here = f"; what is newer lies in {self.folder} until the next start" if more else ""
         if more:
-            atexit.unregister(_drop)
+            _to_remove.discard(self.folder)
         return f"cannot {what} in the run folder {self.url}: {error}{safe}{here}"
 
 
@@ -237,12 +238,14 @@ def _new_folder(url: str) -> Path:
         if process.isdigit() and not psutil.pid_exists(int(process)):
             shutil.rmtree(old, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{begin}{os.getpid()}-"))
-    atexit.register(_drop, folder)
+    _to_remove.add(folder)
     return folder
 
 
-def _drop(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+@atexit.register
+def _remove_folders() -> None:
+    for folder in _to_remove:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _look(path: Path) -> tuple[int, int]:

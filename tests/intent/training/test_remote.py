@@ -280,6 +280,8 @@ def test_a_store_that_stays_away_is_an_error_that_says_what_is_where(memory, mon
         failing(patch, times=99)
         with pytest.raises(IntentError) as caught:
             save(run, 4, Choice())
+    assert run.path not in remote._to_remove  # it stays, and the others go
+    assert run_at(memory, settings(), manifest()).path in remote._to_remove
     told = str(caught.value)
     assert f"cannot write checkpoints/step-00000004/arrays.npz in the run folder {memory}" in told
     assert "the newest whole checkpoint there is step-00000003" in told
