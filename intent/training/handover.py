@@ -37,6 +37,7 @@ class Standing:
         groups: that all ranks have trained on since then.
         saved: the position of the newest checkpoint.
         choice: what the validations so far have shown.
+        record: the newest record of a step, which a rank 0 that was lost may not have written.
         in_flight: groups of the step that this rank is in; 0 between steps.
         repeated: groups of steps that were begun, lost with a rank, and done again.
         meetings: how often ranks have met.
@@ -48,6 +49,7 @@ class Standing:
     groups: int = 0
     saved: Position | None = None
     choice: Choice = field(default_factory=Choice)
+    record: tuple[str, int, int, dict[str, float]] | None = None
     in_flight: int = 0
     repeated: int = 0
     meetings: int = 0

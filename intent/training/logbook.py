@@ -48,10 +48,19 @@ class Logbook:
         draft = run.metrics.with_name("draft.jsonl")
         draft.write_text(text)
         os.replace(draft, run.metrics)
-        self._run = run
+        self._run, self._updates = run, updates
+        self._known = {(r["kind"], r["step"]) for r in kept}
         self._file = run.metrics.open("a", buffering=1)
         self._board = tf.summary.create_file_writer(str(run.tensorboard))
         self._tracking = track(run)
+
+    def catch_up(self, record: tuple[str, int, int, Mapping[str, Any]] | None) -> None:
+        """Write the arguments of `write`, if they are of the step from which training goes on and
+        the rank that was to write them was lost before it did."""
+        if self._active and record is not None:
+            kind, step = record[:2]
+            if step == self._updates and (kind, step) not in self._known:
+                self.write(*record)
 
     def write(self, kind: str, step: int, epoch: int, values: Mapping[str, Any]) -> None:
         """One record.

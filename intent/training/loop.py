@@ -116,6 +116,7 @@ class _Trainer:
         self.meter = Meter(self.tasks)
         self.standing = Standing()
         self.unchecked = True  # the weights, since ranks have met
+        self.reduced = 0.0  # seconds, in the step before
         self.steps_total = 0  # of all epochs; nothing but the cosine asks for it
         if config.decay != "none":
             self.steps_total = sum(feed.steps(epoch) for epoch in range(config.epochs))
@@ -151,6 +152,7 @@ class _Trainer:
         if self.validation is not None:
             self.validation = self.validation.of_rank(self.comm.rank, self.comm.size)
         self.logbook = Logbook(self.run, self.position.updates, active=self.comm.rank == 0)
+        self.logbook.catch_up(self.standing.record)
         if told:
             news = {"ranks": self.comm.size, "told": told, "repeated": self.standing.repeated}
             self.logbook.write("membership", self.position.updates, self.position.epoch, news)
@@ -228,10 +230,10 @@ class _Trainer:
     def _train(self, batch: Batch, arrays: tuple, waited: float, total: int, bar: Bar) -> None:
         """One step, and what is due after it: a record, a checkpoint, the end."""
         began = time.monotonic()
-        wishes = np.array([self._stop_wanted(), self.comm.changed()], np.float32)
+        mine = [self._stop_wanted(), self.comm.changed(), waited, self.reduced]
         self.standing.in_flight = batch.total
         rate = learning_rate(self.config, self.position.updates, self.steps_total)
-        done = self.step(*arrays, batch.total, rate, wishes)
+        done = self.step(*arrays, batch.total, rate, np.array(mine, np.float32))
         where = Position(batch.epoch, batch.step + 1, self.position.updates + 1)
         self.standing.did(where, batch.total)
         if not math.isfinite(done.loss):
@@ -240,18 +242,22 @@ class _Trainer:
                 "train.learning_rate; the checkpoints of the run are from before this step"
             )
         self.meter.add(done.loss, batch.total, done.counts)
-        took = time.monotonic() - began
-        self.meter.add_time(waited, took, done.reducing_s, done.bytes_sent)
+        stop, change, all_waited, all_reduced = done.flags_F
+        elapsed = waited + time.monotonic() - began
+        sums = elapsed, all_waited / self.comm.size, all_reduced / self.comm.size
+        self.meter.add_time(*sums, done.bytes_sent)
+        self.reduced = done.reducing_s
         self.comm.report(where.updates)
+        last = where.step == total
+        if where.updates % self.log_every == 0 or last:
+            record = self.meter.record() | {"learning_rate": rate}
+            self.standing.record = ("step", where.updates, where.epoch, record)
+            self.logbook.write(*self.standing.record)
+            self._show(bar, record)
+        bar.advance(batch.total, loss=done.loss)
         if self.unchecked:
             self._agree(f"after step {batch.step} of epoch {batch.epoch}")
             self.unchecked = False
-        last, (stop, change) = where.step == total, done.flags_F > 0
-        if where.updates % self.log_every == 0 or last:
-            record = self.meter.record(self.comm) | {"learning_rate": rate}
-            self.logbook.write("step", where.updates, where.epoch, record)
-            self._show(bar, record)
-        bar.advance(batch.total, loss=done.loss)
         if stop or last or where.updates % self.config.checkpoint_every == 0:
             self._save()
         if stop:
@@ -263,7 +269,7 @@ class _Trainer:
         """The figures beside the bar."""
         bar.values.update({n: v for n, v in record.items() if n.startswith("auc")})
         bar.values["waiting for data"] = f"{record['wait_share']:.0%}"
-        if self.comm.size > 1:
+        if "bytes_a_step" in record:
             bar.values["reducing"] = f"{record['reduce_share']:.0%}"
 
     def _stop_wanted(self) -> bool:

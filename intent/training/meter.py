@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from intent.training.comm import Communicator
 from intent.training.running_auc import auc_of_counts, empty_counts
 
 
 class Meter:
     """Loss, AUC so far, speed, and where the time goes.
 
-    Loss and scores are of all ranks in every step, so no rank that is lost takes some with it;
-    times are this rank's until they are gathered.
+    All of it is of all ranks in every step, so no rank that is lost takes some with it, and no
+    record needs the others.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -32,31 +31,26 @@ class Meter:
         self._timed += groups
         self._counts += counts
 
-    def add_time(self, waiting: float, step: float, reducing: float, sent: int) -> None:
-        """Seconds of one step: waiting for its data, the step itself, and what part of that went
-        into reducing (the wait for slower ranks included); bytes that this rank sent."""
-        self._times += (waiting, step - reducing, reducing)
+    def add_time(self, elapsed: float, waiting: float, reducing: float, sent: int) -> None:
+        """Seconds of one step: in all, and on average over the ranks in waiting for its data and in
+        reducing (the wait for slower ranks included); bytes that this rank sent."""
+        self._times += (elapsed, waiting, reducing)
         self._sent += sent
         self._steps += 1
 
-    def record(self, comm: Communicator) -> dict[str, float]:
-        """Figures since the last record, and the AUC of the epoch so far.
-
-        A collective. The slowest rank decides the shares: the others wait for it in turn.
-        """
-        times = np.array(comm.gather(self._times))
-        slowest = times[times[:, :2].sum(axis=1).argmax()]
-        elapsed = max(float(slowest.sum()), 1e-9)
+    def record(self) -> dict[str, float]:
+        """Figures since the last record, and the AUC of the epoch so far."""
+        elapsed, waiting, reducing = self._times / max(self._times[0], 1e-9)
         loss, groups = self._window
         record = {
             "loss": float(loss / groups),
-            "groups_per_second": float(self._timed / elapsed),
-            "wait_share": float(slowest[0] / elapsed),
-            "compute_share": float(slowest[1] / elapsed),
-            "reduce_share": float(slowest[2] / elapsed),
+            "groups_per_second": float(self._timed / max(self._times[0], 1e-9)),
+            "wait_share": float(waiting),
+            "compute_share": float(elapsed - waiting - reducing),
+            "reduce_share": float(reducing),
         }
-        if comm.size > 1:
-            record["bytes_a_step"] = self._sent / max(self._steps, 1)
+        if self._sent:
+            record["bytes_a_step"] = self._sent / self._steps
         for task, auc in zip(self.tasks, auc_of_counts(self._counts), strict=True):
             record[f"auc_{task}"] = auc
         self._window = np.zeros(2)
@@ -82,4 +76,4 @@ class Meter:
     def forget_times(self) -> None:
         """Count times from here on."""
         self._timed = self._sent = self._steps = 0  # groups, bytes, steps in the measured time
-        self._times = np.zeros(3)  # waiting for data, computing, reducing: seconds
+        self._times = np.zeros(3)  # seconds: all, waiting for data, reducing

@@ -149,11 +149,13 @@ def test_a_worker_is_frozen_and_thaws_too_late(tmp_path):
             return worker
 
     def frozen(worker) -> bool:
+        if not psutil.pid_exists(worker.pid):
+            return False
         return psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
     def freeze() -> None:
         os.killpg(started[1].pid, signal.SIGSTOP)
-        time.sleep(QUICK["silence_s"] + 12)
+        time.sleep(QUICK["silence_s"] + 8)
         os.killpg(started[1].pid, signal.SIGCONT)
 
     ice = after_steps(tmp_path, 5, freeze)
