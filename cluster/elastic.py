@@ -7,6 +7,7 @@ take other HOROVOD_ variables, initialize again. What TensorFlow has compiled go
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from cluster.addresses import interface_towards
 from cluster.horovod import SILENCE_END_S, HorovodCommunicator
@@ -15,6 +16,7 @@ from cluster.sockets import open_sockets, sever
 from cluster.watchdog import Watchdog
 from intent.training.comm import PeerLost
 
+TIMELINE = "HOROVOD_TIMELINE"
 LAST_RESORT_S = 300.0
 TRIES = 5  # to enter generations that lose somebody while they meet
 
@@ -26,6 +28,7 @@ class ElasticCommunicator(HorovodCommunicator):
 
     def __init__(self, member: Member) -> None:
         self._member = member
+        self._timeline = os.environ.get(TIMELINE, "")
         self._interface = os.environ.get("HOROVOD_GLOO_IFACE", "")
         self._before: dict[int, str] | None = None  # sockets from before the ranks meet
         self._connections: dict[int, str] = {}  # those of the generation, once they have met
@@ -71,6 +74,10 @@ class ElasticCommunicator(HorovodCommunicator):
             os.environ.update(place.env)
             if not self._interface:
                 self._interface = interface_towards(*self._member.coordinator)
+            if self._timeline and place.generation:  # or the new one would replace the old
+                path = Path(self._timeline)
+                name = f"{path.stem}.{place.generation}{path.suffix}"
+                os.environ[TIMELINE] = str(path.with_name(name))
             os.environ["HOROVOD_GLOO_IFACE"] = self._interface
             self._connections, self._before = {}, open_sockets()
             try:
