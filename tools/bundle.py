@@ -1,6 +1,7 @@
 """What spark-submit sends to a cluster, in dist/intent-spark. `make bundle` runs this file.
 
-    build_samples.py     the job: what is submitted
+    build_samples.py     the sample job: what is submitted
+    train.py             the training job, with --launcher spark
     intent.zip           our packages: --py-files
     environment.tar.gz   the packages that ours need, as installed here: --archives
     log4j2.properties    errors only, instead of Spark's page of news
@@ -26,7 +27,7 @@ WITHOUT = {"intent", "pyspark", "py4j"}  # ours is in intent.zip, and Spark brin
 
 
 def write_code(folder: Path) -> None:
-    """Write the job, its packages and its log settings to `folder`."""
+    """Write the jobs, their packages and their log settings to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with ZipFile(folder / "intent.zip", "w", ZIP_DEFLATED) as archive:
         for package in PACKAGES:
@@ -34,7 +35,8 @@ def write_code(folder: Path) -> None:
                 compiled = path.suffix in (".c", ".so")  # Python loads no such module from a .zip
                 if path.is_file() and "__pycache__" not in path.parts and not compiled:
                     archive.write(path, path.relative_to(ROOT))
-    shutil.copy(ROOT / "jobs" / "build_samples.py", folder)
+    for job in ("build_samples.py", "train.py"):
+        shutil.copy(ROOT / "jobs" / job, folder)
     shutil.copy(ROOT / "cluster" / "log4j2.properties", folder)
 
 

@@ -40,6 +40,8 @@ class AgentStarter:
 
     Attributes:
         call: (address, port, token), which an agent needs.
+        called: whether an agent ever has.
+        closed: whether `close` was called.
         relay: as given.
     """
 
@@ -51,7 +53,7 @@ class AgentStarter:
         self._lock = threading.Lock()
         self._server = _listen(address)
         self.call: tuple[str, int, str] = (address, self._server.getsockname()[1], self._token)
-        self._closed = False
+        self.called = self.closed = False
         threading.Thread(target=self._accept, name="agents", daemon=True).start()
         self._beats = Beats(self._links)
 
@@ -96,7 +98,7 @@ class AgentStarter:
 
     def close(self) -> None:
         """End what still runs, and let the agents go."""
-        self._closed = True
+        self.closed = True
         for worker in self._workers:
             worker.signal(signal.SIGKILL)
         self._beats.stop()
@@ -112,7 +114,7 @@ class AgentStarter:
             return iter([place.link for place in self._places if place.link.open])
 
     def _accept(self) -> None:
-        while not self._closed:
+        while not self.closed:
             try:
                 caller, _ = self._server.accept()
             except OSError:  # closed
@@ -132,7 +134,8 @@ class AgentStarter:
             caller.close()
             return
         with self._lock:
-            if not self._closed:
+            if not self.closed:
+                self.called = True
                 self._places.append(place)
                 place.link.listen()
         self._assign()

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOM_S = 180.0  # for Spark to find room for all workers
 END_S = 10.0  # for the tasks to end by themselves
+AGAIN_S = 2.0  # before a job that failed is tried again
 
 
 class SparkStarter(AgentStarter):
@@ -74,16 +76,24 @@ class SparkStarter(AgentStarter):
             self._spark.stop()
 
     def _run(self, workers: int, folder: str) -> None:
+        """The job; again when it fails although it once ran, which four losses of a task can do."""
         context = self._spark.sparkContext
         call = self.call
-        try:
-            context.setJobGroup(self._group, "workers of a training", interruptOnCancel=True)
-            places = context.parallelize(range(workers), workers)
-            places.foreachPartition(lambda _: in_task(call, folder))
-        except Exception as error:  # of two languages; it is told by who waits for the agents
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            told = [line for line in lines if "Error: " in line or "Exception: " in line]
-            self._failure = f"Spark: the workers' job failed: {(told or lines or [''])[-1][:300]}"
+        while not self.closed:
+            try:
+                context.setJobGroup(self._group, "workers of a training", interruptOnCancel=True)
+                places = context.parallelize(range(workers), workers)
+                places.foreachPartition(lambda _: in_task(call, folder))
+                return
+            except Exception as error:  # of two languages; told by who waits for the agents
+                lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+                told = [line for line in lines if "Error: " in line or "Exception: " in line]
+                self._failure = (
+                    f"Spark: the workers' job failed: {(told or lines or [''])[-1][:300]}"
+                )
+            if not self.called or context._jsc is None:  # it never ran, or Spark has ended
+                return
+            time.sleep(AGAIN_S)
 
 
 def in_task(call: tuple[str, int, str], folder: str) -> None:

@@ -6,13 +6,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+import psutil
 import pyspark
 import pytest
 
 from cluster.java import java_home
+from tests.support.build import build_samples
+from tests.support.held import STAYING, alive, child_of, ending, within
+from tests.support.raw_logs import random_logs
 from tests.support.standalone import bare_python, clean_environment, standalone
 from tools.bundle import write_code
 
@@ -104,15 +107,12 @@ def test_on_a_standalone_cluster(place, end):
     assert "/unpacked-" in where and has_sources == "True"  # the .zip is there as files
     assert (told["killed"], told["lost"], told["third"]) == (-9, -9, None)
     assert told["gone"] and told["again"]  # and Spark has given a place in its stead
-    from tests.support.held import alive, within
-
     assert within(20, lambda: not any(alive(pid) for pid in told["pids"]))
 
 
 @pytest.mark.slow
 def test_in_local_mode():
     from cluster.starters.spark import SparkStarter
-    from tests.support.held import STAYING, alive, child_of, ending, within
 
     starter = SparkStarter(2, folder=os.getcwd())
     (host,) = starter.discover()
@@ -122,4 +122,48 @@ def test_in_local_mode():
     stays.signal(signal.SIGTERM)
     assert within(5, lambda: stays.status() == -15)
     starter.close()
-    assert not alive(stays.pid) and sys.executable
+    assert not alive(stays.pid)
+
+
+@pytest.mark.slow
+def test_training_is_submitted(place, tmp_path):
+    """The job of the bundle, where executors have the requirements and none of our code."""
+    cluster, bundle, bare = place
+    build_samples(tmp_path / "samples", random_logs(users=8))
+    spark = Path(pyspark.__file__).parent
+    settings = ["train.batch_size=16", "train.max_groups=48", "model.hidden=4"]
+    done = subprocess.run(
+        [
+            spark / "bin" / "spark-submit", "--master", cluster.url, "--py-files", "intent.zip",
+            "--driver-java-options", f"-Dlog4j2.configurationFile=file:{bundle}/log4j2.properties",
+            "train.py", "--samples", tmp_path / "samples", "--run", tmp_path / "run",
+            "--np", "2", "--launcher", "spark", "--json",
+            *(word for setting in settings for word in ("--set", setting)),
+        ],
+        cwd=bundle, capture_output=True, text=True, timeout=280, stdin=subprocess.DEVNULL,
+        env=clean_environment(
+            JAVA_HOME=java_home(), SPARK_HOME=spark, SPARK_LOCAL_IP="127.0.0.1",
+            PYSPARK_PYTHON=bare, TF_CPP_MIN_LOG_LEVEL="3",
+        ),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["ranks"] == 2 and summary["groups"] == 48
+    assert (tmp_path / "run" / "model.keras").is_file()
+
+
+@pytest.mark.slow
+def test_a_place_may_be_lost_more_often_than_spark_tries_a_task():
+    from cluster.spark_conf import FAILURES
+    from cluster.starters.spark import SparkStarter
+
+    starter = SparkStarter(1)
+    (host,) = starter.discover()
+    for _ in range(FAILURES + 1):
+        worker = starter.start(host, STAYING, {"SECRET": "x"})
+        assert within(30, lambda w=worker: child_of(w.tail()))
+        psutil.Process(worker.pid).parent().kill()
+        assert within(10, lambda w=worker: w.status() == -9)
+        assert within(30, lambda: starter.discover() == {host: 1})
+    starter.close()
+    assert starter.discover() == {}

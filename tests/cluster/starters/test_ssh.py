@@ -70,7 +70,7 @@ def test_a_stopped_worker_and_what_it_started_are_killed(here):
     assert within(5, lambda: not alive(child_of(worker.tail())))
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_supervisor_is_killed_and_the_worker_ends(frozen):
     program = f"""
 import sys, time
