@@ -49,10 +49,11 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
     """
     if "HOROVOD_RANK" in os.environ or "INTENT_MEETING" in os.environ:
         return None
-    topology = topology_of(where)
     role = _role()
-    if role is not None and topology is not None:
+    places = (where.np, where.hosts, where.topology, where.launcher, where.host_discovery_script)
+    if role is not None and any(place is not None for place in places):
         raise UsageError("TF_CONFIG says where training runs, and so do the flags: unset one")
+    topology = topology_of(where) if role is None else None
     if role is not None and role.kind == "idle":
         return Outcome(0, f"{role.task} has nothing to do: {role.why}")
     if role is not None and role.kind == "coordinator" and PLACE not in os.environ:

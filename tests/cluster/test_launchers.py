@@ -137,8 +137,11 @@ def test_inside_an_application(job, expected, launcher):
     assert_same(job.run(launcher, "--np", 2, "--launcher", launcher), expected)
 
 
-@pytest.mark.parametrize("kinds", [["worker", "worker"], ["ps", "chief", "worker", "ps"]])
-def test_every_process_started_by_somebody_else(job, expected, kinds):
+@pytest.mark.parametrize(
+    "kinds, flags",
+    [(["worker", "worker"], ["--elastic", "--min-np=1"]), (["ps", "chief", "worker", "ps"], [])],
+)
+def test_every_process_started_by_somebody_else(job, expected, kinds, flags):
     cluster: dict[str, list[str]] = {}
     tasks = []
     for kind in kinds:
@@ -147,7 +150,7 @@ def test_every_process_started_by_somebody_else(job, expected, kinds):
     name = "-".join(kinds)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "jobs.train", *job.words(name)], cwd=ROOT,
+            [sys.executable, "-m", "jobs.train", *job.words(name, *flags)], cwd=ROOT,
             env={
                 **os.environ, **ENV, "INTENT_MEETING_TOKEN": "secret",
                 "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
