@@ -61,14 +61,12 @@ def alone() -> dict:
 
 
 @needs_horovod
-def test_two_ranks_give_what_one_gives(tmp_path, alone):
-    """With the rows of the larger table that a step touches, and with all gradients in 16 bits."""
-    sparse, coarse = on_two(tmp_path, {}, {"train": {"compression": "float16"}})
-    assert sparse["losses"] == pytest.approx(alone["losses"], abs=1e-6)
-    assert gap(sparse, alone) < 1e-6
-    assert counted(sparse) == counted(alone) == job.GROUPS * 2
+def test_two_ranks_give_about_what_one_gives_with_gradients_in_16_bits(tmp_path, alone):
+    """And with the rows of the larger table that a step touches."""
+    (coarse,) = on_two(tmp_path, {"train": {"compression": "float16"}})
     assert coarse["losses"] == pytest.approx(alone["losses"], rel=1e-3)
     assert 0 < gap(coarse, alone) < 1e-2
+    assert counted(coarse) == counted(alone) == job.GROUPS * 2
 
 
 @needs_horovod
@@ -81,6 +79,7 @@ def test_two_ranks_with_every_setting(tmp_path, alone):
     )
     assert dense["digest"] == sparse["digest"] and dense["losses"] == sparse["losses"]
     assert dense["bytes"] != sparse["bytes"]
+    assert sparse["losses"] == pytest.approx(alone["losses"], abs=1e-6)
     assert coarse["losses"] == pytest.approx(alone["losses"], rel=1e-3)
     for found in (dense, pieces, buckets):
         assert gap(found, alone) < 1e-6
