@@ -68,6 +68,7 @@ class _Holder:
         self.incoming, self.outgoing = incoming, outgoing
         self.received, self.waiting = b"", bytearray()
         self.process: subprocess.Popen | None = None
+        self.ends: list[int] = []  # is ready to read when the worker has ended (Linux)
         self.streams: dict[int, str] = {}
         self.decoders: dict[str, codecs.IncrementalDecoder] = {}
         self.heard = self.told = time.monotonic()
@@ -78,9 +79,10 @@ class _Holder:
     def turn(self) -> bool:
         """Wait for something to do, for a moment at most; False when the connection has ended."""
         full = len(self.waiting) > MOST_WAITING
-        reads = [self.incoming, *([] if full else self.streams)]
-        wait = 0.05 if self.process else 0.5
-        ready, writable, _ = select.select(reads, [self.outgoing] if self.waiting else [], [], wait)
+        reads = [self.incoming, *self.ends, *([] if full else self.streams)]
+        writes = [self.outgoing] if self.waiting else []
+        wait = 0.5 if self.ends or not self.process else 0.05
+        ready, writable, _ = select.select(reads, writes, [], wait)
         now = time.monotonic()
         for stream in [s for s in ready if s in self.streams]:
             self._read(stream)
@@ -141,6 +143,8 @@ class _Holder:
             os.set_blocking(stream, False)
             self.streams[stream] = name
             self.decoders[name] = codecs.getincrementaldecoder("utf-8")("replace")
+        with suppress(OSError, AttributeError):
+            self.ends = [os.pidfd_open(self.process.pid)]
         self.tell(pid=self.process.pid)
 
     def _read(self, stream: int) -> None:
@@ -163,7 +167,9 @@ class _Holder:
         self.tell(status=self.process.returncode)
         for name in ("stdout", "stderr"):
             getattr(self.process, name).close()
-        self.process, self.streams = None, {}
+        for end in self.ends:
+            os.close(end)
+        self.process, self.streams, self.ends = None, {}, []
 
     def _write(self, writable: list[int]) -> bool:
         if writable:
