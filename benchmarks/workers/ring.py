@@ -5,14 +5,14 @@ A ring over N workers passes every byte on in 2 (N-1) sends of a N-th part each 
 
     T = 2 (N-1)/N * S/b + 2 (N-1) * l
 
-A step makes several such sums one after the other, and before each of them Horovod's workers
-tell each other what is ready, which is a small ring of its own.
+A step makes several such sums one after the other. Before them Horovod's workers tell each other
+what is ready, in a small ring of its own that they run over and over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log2
 
 
@@ -43,14 +43,16 @@ class Step:
     Attributes:
         compute_s: without other workers.
         bytes: of all that is summed.
-        sums: one after the other, each with the words before it.
-        fixed_s: of each sum, whatever its size and the number of workers.
+        sums: one after the other.
+        words: rings without bytes before them.
+        fixed_s: whatever the bytes and the number of workers are.
         overlap: share of the sums' time that is hidden behind computing.
     """
 
     compute_s: float
     bytes: float
     sums: int
+    words: float = 0.0
     fixed_s: float = 0.0
     overlap: float = 0.0
 
@@ -77,9 +79,9 @@ def efficiency(workers: int, step: Step, network: Network, form=ring_s) -> float
     """Speed of a worker among `workers` over its speed alone."""
     if workers == 1:
         return 1.0
-    told = form(workers, 0, network)  # what is ready, before each sum
-    sums = form(workers, step.bytes, network) + (step.sums - 1) * form(workers, 0, network)
-    together = sums + step.sums * (told + step.fixed_s)
+    empty = form(workers, 0, network)
+    sums = form(workers, step.bytes, network) + (step.sums - 1) * empty
+    together = sums + step.words * empty + step.fixed_s
     return step.compute_s / (step.compute_s + (1 - step.overlap) * together)
 
 
@@ -99,7 +101,7 @@ def batch_for(
     slope = sum((r - x) * (s - y) for r, s in times) / sum((r - x) ** 2 for r, _ in times)
     if slope <= 0:
         return None
-    alone = Step(1.0, step.bytes, step.sums, step.fixed_s, step.overlap)
-    together = 1 / efficiency(workers, alone, network) - 1  # seconds, beside one of computing
+    second = replace(step, compute_s=1.0)
+    together = 1 / efficiency(workers, second, network) - 1  # seconds, beside one of computing
     needed = together * goal / (1 - goal)
     return max(1.0, (needed - (y - slope * x)) / slope)
