@@ -7,6 +7,8 @@ take other HOROVOD_ variables, initialize again. What TensorFlow has compiled go
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.addresses import interface_towards
@@ -37,6 +39,17 @@ class ElasticCommunicator(HorovodCommunicator):
         # The supervisor finds out who is stuck; should it fail, the wait here still ends.
         super().__init__(Watchdog(member.number, LAST_RESORT_S))
         member.watch(self._watch.waited, self._cut)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """As of a fixed set; and PeerLost where this process does not count any more.
+
+        A rank without peers waits for nobody, so that nothing else would keep it from going on
+        beside those who took its place.
+        """
+        self._member.check()
+        with super().guard():
+            yield
 
     def changed(self) -> bool:
         """Whether somebody waits to join or is about to leave."""

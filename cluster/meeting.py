@@ -16,6 +16,7 @@ training has ended. Nothing here is pickled; who does not know the token is refu
 from __future__ import annotations
 
 import hmac
+import http.client
 import json
 import threading
 import urllib.error
@@ -27,6 +28,7 @@ from typing import Any
 ADDRESS, TOKEN, WORKER = "INTENT_MEETING", "INTENT_MEETING_TOKEN", "INTENT_WORKER"
 HEADER = "X-Intent-Token"
 LARGEST = 1 << 16  # bytes of a message
+TIMEOUT_S = 5.0  # for an answer
 
 Answer = Callable[[str, dict[str, Any]], dict[str, Any]]
 
@@ -76,7 +78,11 @@ class MeetingServer:
 
 
 def ask(
-    address: str, token: str, what: str, message: Mapping[str, Any], timeout: float = 5.0
+    address: str,
+    token: str,
+    what: str,
+    message: Mapping[str, Any],
+    timeout: float = TIMEOUT_S,
 ) -> dict[str, Any] | None:
     """The supervisor's answer; None where it cannot be reached. PermissionError: a wrong token."""
     request = urllib.request.Request(
@@ -91,5 +97,5 @@ def ask(
         if error.code == 403:
             raise PermissionError(f"the coordinator at {address} refused the token") from error
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # an answer may end in the middle
         return None

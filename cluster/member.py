@@ -9,12 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster import meeting
+from cluster.meeting import TIMEOUT_S
 from intent.errors import IntentError
 from intent.training.comm import PeerLost
 
 BEAT_S = 0.5
 POLL_S = 0.1
 LOST_S = 20.0  # without the supervisor, after which this worker is on its own
+ALONE_S = 300.0  # and after which it ends whatever it does: nobody is there who could end it
+DOUBT_S = 5.0  # not heard of, it may not be counted any more, and asks before it goes on
+ASK_S = 2.0  # for the answer to that
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Member:
         generation: that it has a place in; -1 before the first.
         change: the ranks are asked to meet again as soon as all can.
         stop: training is to end after the step, because of this.
+        gone: why this worker does not count any more; empty while it does.
         updates: how far training is, for the supervisor; -1 where that is not known yet.
     """
 
     def __init__(self, address: str, token: str, number: int) -> None:
         self._address, self._token, self.number = address, token, number
-        self.change, self.stop, self.updates = False, "", -1
+        self.change, self.stop, self.gone, self.updates = False, "", "", -1
         self.generation, self._heard_of = -1, 0
         self._waiting: Callable[[], float] = lambda: 0.0
         self._over: Callable[[], None] = lambda: None
@@ -80,6 +85,17 @@ class Member:
                 return Place(place["generation"], place["env"], told)
             time.sleep(POLL_S)
 
+    def check(self) -> None:
+        """PeerLost where this worker does not count any more: others may be in its place.
+
+        One that was frozen or cut off for a while asks first; a rank without peers would not find
+        out otherwise.
+        """
+        if not self.gone and time.monotonic() - self._reached > DOUBT_S:
+            self._hear(self._ask_beat(ASK_S))
+        if self.gone:
+            raise PeerLost(f"this worker does not count any more: {self.gone}")
+
     def leave(self) -> bool:
         """Ask to end alone, without the others; False where nobody can be asked."""
         answer = self._ask("leave")
@@ -93,27 +109,42 @@ class Member:
         """Tell with which status this process ends, where nobody watches it."""
         self._ask("end", status=status)
 
-    def _ask(self, what: str, **message: object) -> dict | None:
-        answer = meeting.ask(self._address, self._token, what, {"worker": self.number, **message})
+    def _ask(self, what: str, timeout: float = TIMEOUT_S, **message: object) -> dict | None:
+        message["worker"] = self.number
+        answer = meeting.ask(self._address, self._token, what, message, timeout)
         if answer is not None:
             self._reached = time.monotonic()
         return answer
 
-    def _beat(self) -> None:
-        while True:
-            answer = self._ask(
+    def _ask_beat(self, timeout: float = TIMEOUT_S) -> dict | None:
+        try:
+            return self._ask(
                 "beat",
+                timeout,
                 generation=self.generation,
                 updates=self.updates,
                 waiting_s=self._waiting(),
             )
-            if answer is not None:
-                self.change = answer.get("change", False)
-                self.stop = answer.get("stop", self.stop)
-                if answer.get("over") or "gone" in answer:
-                    self._over()
-            elif time.monotonic() - self._reached > LOST_S:
-                self.stop = "the loss of the coordinator"
+        except PermissionError as error:  # another job listens there now
+            return {"gone": str(error)}
+
+    def _hear(self, answer: dict | None) -> None:
+        """What the supervisor said to a beat; None where it could not be reached."""
+        alone = time.monotonic() - self._reached
+        if answer is not None:
+            self.change = answer.get("change", False)
+            self.stop = answer.get("stop", self.stop)
+            self.gone = self.gone or answer.get("gone", "")
+            if answer.get("over") or self.gone:
+                self._over()
+        elif alone > ALONE_S:
+            os._exit(PeerLost.exit_status)
+        elif alone > LOST_S:
+            self.stop = "the loss of the coordinator"
+
+    def _beat(self) -> None:
+        while True:
+            self._hear(self._ask_beat())
             time.sleep(BEAT_S)
 
 

@@ -31,6 +31,13 @@ def sever(sockets: Mapping[int, str]) -> None:
     """Shut the connections down, those that are still the same. Their owner closes them."""
     for fd, identity in sockets.items():
         with suppress(OSError):
-            if os.readlink(FOLDER / str(fd)) == identity:
-                with socket.socket(fileno=os.dup(fd)) as connection:
-                    connection.shutdown(socket.SHUT_RDWR)
+            _sever(os.dup(fd), identity)
+
+
+def _sever(copy: int, identity: str) -> None:
+    """Shut down through a copy: what it stands for stays, while its owner may close the first."""
+    if os.readlink(FOLDER / str(copy)) != identity:
+        os.close(copy)
+        return
+    with socket.socket(fileno=copy) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
