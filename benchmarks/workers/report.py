@@ -56,30 +56,47 @@ def _two(found: dict) -> list[str]:
         rates = f.rate(runs)
         step = 1000 * median(t["step_s"] for t in runs)
         rows.append([NAMES[name], median(rates), min(rates), max(rates), step,
-                     median(t["cpu_s"] / t["seconds"] for t in runs)])  # fmt: skip
+                     median(t["cpu_s"] / t["seconds"] for t in runs),
+                     1000 * median(t["cpu_s"] / t["groups"] for t in runs)])  # fmt: skip
     ratios = f.two_ranks(turns)
     told = {
         "efficiency": "two ranks over the sum of one rank on either core",
         "machine": "the same of two processes without communication: this machine's ceiling",
         "against_machine": "two ranks over two processes without communication",
         "elastic": "elastic over static",
+        "by_cpu": "CPU time a group: one rank over two ranks",
     }
-    loop = found["in_loop"][0]
+    loop, said = found["in_loop"], []
+    if loop.get("bytes_a_step"):
+        said = [
+            f"The loop of the two static ranks itself says: {loop['bytes_a_step']:,.0f} bytes sent "
+            f"by a rank in a step, {loop['reduce_share']:.1%} of the slowest rank's time in "
+            "reducing, waiting for the other rank included.\n"
+        ]
     return [
         "## Two ranks\n",
-        table(["variant", "groups/s, median", "least", "most", "ms a step", "cores busy"], rows),
+        table(
+            [
+                "variant",
+                "groups/s, median",
+                "least",
+                "most",
+                "ms a step",
+                "cores busy",
+                "CPU ms a group",
+            ],
+            rows,
+        ),
         "Ratios turn by turn. Noise is half the distance of the quartiles over the median.\n",
         table(
             ["ratio", "median", "least", "most", "noise"],
             [[told[n], median(v), min(v), max(v), f.spread(v)] for n, v in ratios.items()],
         ),
-        f"The loop of the two ranks itself says: {loop.get('bytes_a_step') or 0:,.0f} bytes sent "
-        f"by a rank in a step, {loop.get('reduce_share') or 0:.1%} of the slowest rank's time in "
-        "reducing (waiting for the other rank is part of it).\n\n"
-        "The difference between elastic and static is smaller than the noise of two runs, so it "
-        "is counted, too: the CPU time of the supervisor's process and of the workers' heartbeat "
+        "That of elastic over static is a ratio of two noisy numbers, so what elastic mode adds is "
+        "counted, too: the CPU time of the supervisor's process and of the workers' heartbeat "
         f"threads is {f.elastic_cpu(turns['elastic']):.3%} of both cores. On a cluster the "
         "supervisor has a core of its own.\n",
+        *said,
     ]
 
 
@@ -145,9 +162,10 @@ def _predictions(found: dict) -> list[str]:
         "over two ranks on this machine. A sum of S bytes over N workers is a ring:\n\n"
         "    T = 2 (N-1)/N * S * (8/link + host) + 2 (N-1) * latency\n\n"
         f"S is all gradients, dense, and {f.FIGURES_BYTES:,} bytes of figures: with many workers "
-        "nearly all rows of the tables are touched by one of them, so this is what sparse "
-        f"reduction comes to. A step makes {f.SUMS} sums (a timeline of Horovod shows them; they are "
-        f"kept apart so that the last bits do not depend on time), each with its own sends, and {f.WORDS:g} "
+        "nearly all rows of the tables are touched by one of them, and then they travel whole. A "
+        f"step makes {f.SUMS} sums, as a timeline of Horovod shows: they are kept apart so that "
+        "the last bits do not depend on what is ready when. Each has its own sends, and "
+        f"{f.WORDS:g} "
         "rings without bytes go before them: Horovod's workers tell each other what is ready, over "
         "and over, so half of such a ring is under way when the gradients are there. Nothing "
         "overlaps with computing. No worker is slower than another: windows are all full; with "

@@ -43,7 +43,7 @@ class Size:
     ps_steps: int
 
 
-Turn = dict  # "rate": groups a second; "cpu_s", "heartbeat_s", "seconds", "supervisor_s"
+Turn = dict  # of `_turn`; "rate" is groups a second
 
 
 def cores() -> list[int]:
@@ -60,30 +60,31 @@ def scaling(size: Size, say: Callable[[str], None]) -> dict:
         both, small = [first, second], {"small": size.small}
         jobs = {
             "alone_0": Job("alone", 1, both[:1], **small),
-            "alone_1": Job("alone", 1, both[1:], **small),
             "static": Job("horovodrun", 2, both, **small),
             "elastic": Job("elastic", 2, both, rows=size.rows, **small),
         }
+        if not size.small:  # in a minute there is no time for one more
+            jobs["alone_1"] = Job("alone", 1, both[1:])
         for job in jobs.values():
             stack.enter_context(job)
         say("compiling")
         for job in jobs.values():
-            job.wait().ask(do="steps", rows=size.rows, count=2)
+            job.wait().send(do="steps", rows=size.rows, count=2)
+        for job in jobs.values():
+            job.answers()
             job.stop()
-        one, other = jobs["alone_0"], jobs["alone_1"]
+        one, other = jobs["alone_0"], jobs.get("alone_1")
         turns: dict[str, Callable[[], Turn]] = {
-            "alone_0": lambda: _turn([one], size),
-            "alone_1": lambda: _turn([other], size),
-            "side_by_side": lambda: _turn([one, other], size),
-            "static": lambda: _turn([jobs["static"]], size),
-            "elastic": lambda: _turn([jobs["elastic"]], size),
+            name: lambda job=job: _turn([job], size) for name, job in jobs.items()
         }
+        if other is not None:
+            turns["side_by_side"] = lambda: _turn([one, other], size)
         say("turns")
         found: dict = {
             "turns": in_turns(turns, size.turns),
             "turns_kernels": one.hellos[0]["kernels"],
         }
-        found["in_loop"] = [_last_record(jobs[n]) for n in ("static", "elastic")]
+        found["in_loop"] = _last_record(jobs["static"])
         say("checkpoints")
         found["checkpoints"] = in_turns(
             {"without": lambda: _turn([jobs["static"]], size, saves=0),
@@ -168,6 +169,7 @@ def _turn(
     everyone = [a for of in answers for a in of]
     return {
         "rate": sum(len(of) * rows * steps / s for of, s in zip(answers, spans, strict=True)),
+        "groups": len(everyone) * rows * steps,
         "step_s": max(spans) / steps,
         "seconds": max(spans),
         "cpu_s": sum(a["cpu_s"] for a in everyone),

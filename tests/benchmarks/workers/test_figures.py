@@ -11,7 +11,7 @@ from benchmarks.workers.figures import checkpoint, costs, elastic_cpu, figures, 
 
 def turn(rate, seconds=10.0, **more):
     return {"rate": rate, "seconds": seconds, "step_s": 0.5, "cpu_s": 9.0, "heartbeat_s": 0.02,
-            "supervisor_s": 0.08, **more}  # fmt: skip
+            "supervisor_s": 0.08, "groups": rate * seconds, **more}  # fmt: skip
 
 
 def found(static=195.0, elastic=194.0, saved=10.1, step_s=0.8):
@@ -26,7 +26,7 @@ def found(static=195.0, elastic=194.0, saved=10.1, step_s=0.8):
             "static": [turn(static)] * 3,
             "elastic": [turn(elastic)] * 3,
         },
-        "in_loop": [{"bytes_a_step": 3e6, "reduce_share": 0.02, "compute_share": 0.97}, {}],
+        "in_loop": {"bytes_a_step": 3e6, "reduce_share": 0.02, "compute_share": 0.97},
         "checkpoints": {"with": [turn(1.0, saved)] * 3, "without": [turn(1.0, 9.9)] * 3},
         "sums": {1024: 0.001, 1024 + 10**6: 0.003},
         "steps": {
@@ -78,6 +78,9 @@ def test_ratios_are_of_each_turn():
     turns = found()["turns"]
     turns["static"] = [turn(150.0), turn(200.0), turn(180.0)]
     assert two_ranks(turns)["efficiency"] == pytest.approx([0.75, 1.0, 0.9])
+    del turns["side_by_side"], turns["alone_1"]  # a quick run has neither
+    assert two_ranks(turns)["efficiency"] == pytest.approx([0.75, 1.0, 0.9])
+    assert "machine" not in two_ranks(turns)
     assert elastic_cpu(turns["elastic"]) == pytest.approx(0.1 / 20)
     assert spread([1.0]) == 0 and spread([1.0, 2.0, 3.0]) == pytest.approx(0.25)
 
