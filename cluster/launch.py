@@ -81,7 +81,7 @@ def starter_for(
     Spark and Ray find the hosts, so that they are asked for room here already: IntentError where
     they have none.
     """
-    folder, elastic = topology.folder, topology.elastic
+    folder, elastic = topology.folder or os.getcwd(), topology.elastic
     if topology.launcher in ("spark", "ray"):
         from cluster.starters.agents import AgentStarter
 
@@ -89,7 +89,9 @@ def starter_for(
             from cluster.starters.spark import SparkStarter as Agents
         else:
             from cluster.starters.ray_cluster import RayStarter as Agents
-        agents: AgentStarter = Agents(topology.count(), folder=folder)
+        # Ray must be told of GPUs; Spark is by its own settings (spark.task.resource.gpu.amount).
+        more = {"resources": _of_ray(topology)} if topology.launcher == "ray" else {}
+        agents: AgentStarter = Agents(topology.count(), folder=folder, **more)
 
         def hear(relay: Relay) -> Starter:
             agents.relay = relay
@@ -100,7 +102,7 @@ def starter_for(
         from cluster.starters.ssh import SshStarter
 
         slots = {host.name: host.slots for host in topology.hosts}
-        start = partial(SshStarter, topology.shell, topology.python, folder or os.getcwd(), slots)
+        start = partial(SshStarter, topology.shell, topology.python, folder, slots)
         script = elastic.discovery if elastic else None
         return start, HostScript(script, elastic.max_workers) if script else None, ""
     return partial(LocalStarter, True), None, "127.0.0.1"
@@ -121,6 +123,11 @@ def policy_of(topology: Topology, env: Mapping[str, str]) -> Policy:
     return policy
 
 
+def _of_ray(topology: Topology) -> dict[str, float]:
+    """What Ray is to keep free for each worker."""
+    return {"CPU": 1, "GPU": 1} if topology.device == "gpu" else {"CPU": 1}
+
+
 def _common() -> dict[str, str]:
     """Settings of every worker that the user's own environment may override."""
     return {
@@ -131,12 +138,12 @@ def _common() -> dict[str, str]:
 
 
 def _of_slot(
-    topology: Topology, common: Mapping[str, str], place: int, host: str
+    topology: Topology, common: Mapping[str, str], host: str, number: int
 ) -> dict[str, str]:
-    """The environment of the worker in a place: its cores, its GPU, its interface."""
+    """The environment of the worker in a slot of a host: its cores, its GPU, its interface."""
     env = dict(common)
-    slots: list[Slot] = list(topology.slots())
-    slot = slots[place] if place < len(slots) else Slot(host, 0, None, None)
+    known = (slot for slot in topology.slots() if (slot.host, slot.number) == (host, number))
+    slot = next(known, Slot(host, number, None, number))  # a host that was found, not given
     cores = slot.cores
     if cores is None and topology.launcher == "local":
         cores = max(1, len(os.sched_getaffinity(0)) // topology.count())
@@ -144,7 +151,7 @@ def _of_slot(
         env |= dict.fromkeys(THREADS, str(cores))
     if topology.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = "-1"
-    elif slot.gpu is not None:
+    elif slot.gpu is not None and topology.launcher not in ("spark", "ray"):  # which choose it
         env["CUDA_VISIBLE_DEVICES"] = str(slot.gpu)
     if topology.interface:
         env["HOROVOD_GLOO_IFACE"] = topology.interface

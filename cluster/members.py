@@ -38,7 +38,7 @@ class Policy:
     failures: int = 3
     start_s: float = 120.0
     silence_s: float = 15.0
-    stall_s: float = 40.0
+    stall_s: float = 60.0
     first_stall_s: float = 120.0
     wait_s: float = 45.0
     barren: int = 4

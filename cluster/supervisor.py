@@ -30,7 +30,7 @@ def run(
     start: Callable[[Relay], Starter],
     hosts: Sequence[str],
     argv: Sequence[str],
-    env: Mapping[str, str] | Callable[[int, str], Mapping[str, str]],
+    env: Mapping[str, str] | Callable[[str, int], Mapping[str, str]],
     policy: Policy,
     *,
     address: str = "127.0.0.1",
@@ -43,7 +43,7 @@ def run(
     Args:
         start: makes what starts workers, given the relay that shows what rank 0 writes.
         hosts: one name for each worker; a host with two slots stands there twice.
-        env: of every worker, or of the worker in a place on a host, on top of that host's own.
+        env: of every worker, or of the one in a slot of a host, on top of that host's own.
         address: under which workers reach this process.
         port: to listen on; 0 takes a free one.
         token: that workers must know; one that nobody knows by default.
@@ -66,7 +66,7 @@ class _Supervisor:
         self,
         hosts: Sequence[str],
         argv: Sequence[str],
-        env: Mapping[str, str] | Callable[[int, str], Mapping[str, str]],
+        env: Mapping[str, str] | Callable[[str, int], Mapping[str, str]],
         policy: Policy,
         address: str,
         port: int,
@@ -203,7 +203,8 @@ class _Supervisor:
             meeting.TOKEN: self.token,
             meeting.WORKER: str(number),
         }
-        env = self.env(place, host) if callable(self.env) else self.env
+        neighbours = [p for p, name in sorted(self.members.places.items()) if name == host]
+        env = self.env(host, neighbours.index(place)) if callable(self.env) else self.env
         self.workers[number] = self.starter.start(host, self.argv, {**env, **call_home})
 
     def _prepare(self) -> None:

@@ -35,6 +35,7 @@ from intent.training.run_dir import RunDir
 from intent.training.schedule import learning_rate
 from intent.training.step import adam, learned_tasks, make_scoring_step, make_step, pick_inputs
 from intent.training.stopping import mean_auc
+from intent.training.summary import expect, goodbye, summary_of
 from intent.training.validate import put_right, score_feed, summarize
 
 if TYPE_CHECKING:
@@ -136,7 +137,9 @@ class _Trainer:
                 self._meet(told)
                 results = self._epochs()
                 self._finish()
-                return self._summary(time.monotonic() - started) | {"validation": results}
+                seconds, loss = time.monotonic() - started, self.meter.epoch_loss()
+                summary = summary_of(self.run, self.standing, self.comm.size, seconds)
+                return summary | self.kept | {"loss": loss, "validation": results}
             except (PeerLost, Regroup):
                 if not self.comm.elastic:
                     raise
@@ -179,7 +182,7 @@ class _Trainer:
             if self.validation is not None:
                 results = self._validate(self.validation)
                 if any(self.comm.gather(self._stop_wanted())):
-                    raise Interrupted(self._goodbye())
+                    raise Interrupted(goodbye(self.run, self.position, self._who()))
                 if self.standing.choice.stops(self.config):
                     log.info("no improvement in %d validations: enough", self.config.patience)
                     break
@@ -212,7 +215,7 @@ class _Trainer:
         ):
             waited_from = time.monotonic()
             for batch, arrays in batches:
-                self._expect(batch, epoch, start + seen)
+                expect(batch, epoch, start + seen)
                 waited = time.monotonic() - waited_from
                 self._train(batch, arrays, waited, total, bar)
                 seen += 1
@@ -261,7 +264,7 @@ class _Trainer:
         if stop or last or where.updates % self.config.checkpoint_every == 0:
             self._save()
         if stop:
-            raise Interrupted(self._goodbye())
+            raise Interrupted(goodbye(self.run, self.position, self._who()))
         if change:
             raise Regroup
 
@@ -272,18 +275,15 @@ class _Trainer:
         if "bytes_a_step" in record:
             bar.values["reducing"] = f"{record['reduce_share']:.0%}"
 
+    def _who(self) -> str:
+        """Who wanted training to stop."""
+        return self.request.name or self.comm.asked_to_stop()
+
     def _stop_wanted(self) -> bool:
         """Whether this rank wants all to stop: a signal to one of elastic ranks is for it alone."""
         if self.comm.asked_to_stop():
             return True
         return bool(self.request.name) and not self.comm.leave()
-
-    def _expect(self, batch: Batch, epoch: int, step: int) -> None:
-        if (batch.epoch, batch.step) != (epoch, step):
-            raise IntentError(
-                f"the feed gave step {batch.step} of epoch {batch.epoch}, expected step {step} of "
-                f"epoch {epoch}: the samples changed, or the feed loses or repeats steps"
-            )
 
     def _validate(self, validation: Feed) -> dict[str, float]:
         scores, labels = score_feed(self.model, self.score, validation, self.comm, "validation")
@@ -296,14 +296,6 @@ class _Trainer:
         if self.comm.rank == 0:
             keeper.validated(self.run, self.position, self.standing.choice)
         return results
-
-    def _goodbye(self) -> str:
-        who = self.request.name or self.comm.asked_to_stop()
-        path = self.run.shown(checkpoint.path_of(self.run.checkpoints, self.position))
-        return (
-            f"stopped{f' by {who}' if who else ''} after step {self.position.step} of epoch "
-            f"{self.position.epoch}; {path} is written: the same command goes on from there"
-        )
 
     def _save(self) -> None:
         """A checkpoint of the present position, by rank 0, once all ranks are known to agree."""
@@ -324,22 +316,3 @@ class _Trainer:
         if self.comm.size > 1:
             named = [(v.path, np.asarray(v.value)) for v in self.variables]
             check_agreement(named, self.comm, when)
-
-    def _summary(self, seconds: float) -> dict[str, Any]:
-        known, groups = checkpoint.best(self.run.checkpoints), self.standing.groups
-        return {
-            "ranks": self.comm.size,
-            "epochs": self.config.epochs,
-            "steps": self.position.updates - self.standing.first,
-            "updates": self.position.updates,
-            "seconds": seconds,
-            "loss": self.meter.epoch_loss(),
-            "groups": groups,
-            "groups_per_second": groups / max(seconds, 1e-9),
-            "met_again": self.standing.meetings - 1,
-            "repeated_groups": self.standing.repeated,
-            "best": {"checkpoint": self.run.shown(known[0]), "auc": known[1]} if known else None,
-            "stopped_early": self.standing.choice.stops(self.config),
-            "model": self.run.shown(self.run.model),
-            **self.kept,
-        }

@@ -85,11 +85,11 @@ def test_the_others_go_on(tmp_path, whole, faults, workers, told):
 
 @pytest.mark.slow
 def test_one_after_the_other_and_the_replacements_too(tmp_path, whole):
-    """Slow steps, so that those who replace the lost come in time to be lost as well."""
+    """Two are needed, so that training waits for whoever replaces the lost; who is lost as well."""
     faults = {"0:2": [1, "kill"], "1:0": [0, "kill"], "1:4": [1, "exit"]}
-    found = train(tmp_path, 2, faults, pause_s=2.5)
-    assert len(found.fired) >= 2
-    check_went_on(found, whole, repeated=found.summary["repeated_groups"])
+    found = train(tmp_path, 2, faults, least=2, wait_s=150.0)
+    assert list(found.fired) == list(faults)
+    check_went_on(found, whole, repeated=48)
     assert any("joined" in s for r in found.records for s in r.get("told", []))
 
 
