@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.build import build_samples
+from intent.simulate.shop import simulate
+from tests.support.commands import intent
 from tests.support.held import ROOT
 from tests.support.namespaces import missing, network
-from tests.support.raw_logs import random_logs
 from tests.support.sshd import no_sshd, sshd
 from tests.support.standalone import free_port
 
@@ -29,11 +29,14 @@ pytestmark = pytest.mark.slow
 
 
 class Job:
-    """Trains the same samples in the same way, in a run folder for each launcher."""
+    """Trains on a simulated shop in the same way, in a run folder for each launcher."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        build_samples(folder / "samples", random_logs(users=8))
+        simulate(folder / "logs", users=40, days=5, seed=1, rate=0.1)
+        sets = ["--set", "samples.length=16", "--set", "samples.cuts_per_day=4"]
+        done = intent("samples", "--logs", folder / "logs", "--out", folder / "samples", *sets)
+        assert done.status == 0, done.err
 
     def words(self, name: str, *flags: object) -> list[str]:
         places = ["--samples", self.folder / "samples", "--run", self.folder / name]
