@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from statistics import median, quantiles
 
 from benchmarks.workers.ring import Network, Step, batch_for, efficiency, tree_s
@@ -110,11 +111,12 @@ def predictions(found: dict) -> list[dict]:
     ]  # fmt: skip
 
 
-def enough(found: dict, head: int | None, workers: int, gigabits: float) -> float | None:
+def enough(found: dict, head: int | None, workers: int, gigabits: float) -> int | None:
     """Groups of a worker in a step from which on 0.90 is predicted."""
     times = [(rows, median(t)) for rows, t in found["steps"][head]["times"].items()]
     step = step_of(found, head, times[0][0])
-    return batch_for(0.9, workers, network(found, gigabits), times, step)
+    rows = batch_for(0.9, workers, network(found, gigabits), times, step)
+    return None if rows is None else ceil(rows)
 
 
 def figures(found: dict, size, quick: bool) -> list[dict]:
