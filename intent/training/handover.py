@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from intent.errors import IntentError
 from intent.training import checkpoint
 from intent.training.checkpoint import Checkpoint, Position
@@ -79,13 +81,29 @@ def meet(
         begin: called on rank 0 with the standing of the furthest; its IntentError is raised there,
             and PeerLost elsewhere.
 
-    PeerLost where another is lost meanwhile: who had the state still has it, and can meet again.
+    PeerLost where another is lost meanwhile: everybody has what they had, and can meet again.
     """
+    before = [np.array(v.value) for v in variables]
+    try:
+        return _take_over(mine, variables, meter, comm, begin)
+    except PeerLost:
+        # Half of another's state is worth nothing, and who has it may be gone: with what one held
+        # there is less to do again than from a checkpoint, and there may be none yet.
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        raise
+
+
+def _take_over(
+    mine: Standing,
+    variables: Sequence[keras.Variable],
+    meter: Meter,
+    comm: Communicator,
+    begin: Begin,
+) -> Standing:
     standings = comm.gather(mine)
     source = max(range(comm.size), key=lambda rank: (_reach(standings[rank]), -rank))
     furthest = standings[source]
-    if not mine.holds or mine.position != furthest.position:
-        mine.holds = False  # from here on, until all is received
     found, problem = None, None
     if comm.rank == 0:
         try:
@@ -116,6 +134,9 @@ def meet(
     return replace(
         standing,
         holds=True,
+        # Who held a state took rank 0 to have written its checkpoint, but it may have been lost
+        # while it did.
+        saved=None if standing.holds else standing.saved,
         in_flight=0,
         repeated=repeated,
         meetings=max(s.meetings for s in standings) + 1,
