@@ -11,7 +11,7 @@ from functools import partial
 from cluster.addresses import address_towards
 from cluster.discovery import HostScript
 from cluster.horovod import SILENCE_END_S, STALL_VARIABLE, unusable
-from cluster.members import Policy
+from cluster.policy import Policy
 from cluster.processes import Outcome
 from cluster.starter import Relay, Starter
 from cluster.starters.local import LocalStarter
@@ -116,7 +116,9 @@ def policy_of(topology: Topology, env: Mapping[str, str]) -> Policy:
     """
     elastic = topology.elastic
     least = elastic.min_workers if elastic else topology.count()
-    policy = Policy(elastic=elastic is not None, least=least, comes=topology.launcher == "join")
+    policy = Policy(elastic=elastic is not None, least=least)
+    if topology.launcher == "join":  # they check the content of the samples themselves
+        policy = replace(policy, comes=True, join_s=1800.0)
     if STALL_VARIABLE in env:
         limit = float(env[STALL_VARIABLE])
         return replace(policy, stall_s=limit, first_stall_s=limit)

@@ -11,38 +11,10 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cluster.policy import Policy
 from intent.training.comm import PeerLost
 
 TOLD = (1, 2)  # exit statuses of a worker that has said itself what is wrong, for all of them
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the supervisor allows.
-
-    Attributes:
-        elastic: the others go on without a worker that is lost; else every loss is the end.
-        least: workers that training needs.
-        failures: of one place in a row, without a step in between, before it is given up.
-        start_s: until a worker calls home, and until all that were started have (seconds).
-        silence_s: without a heartbeat, after which a worker counts as frozen or cut off.
-        stall_s: that all others may wait for a worker that is alive, once it has made a step.
-        first_stall_s: the same before that, while it compiles.
-        wait_s: for enough workers, when too few are left.
-        barren: generations in a row that may end without a step.
-        comes: workers come by themselves; nobody here starts or replaces them.
-    """
-
-    elastic: bool = False
-    least: int = 1
-    failures: int = 3
-    start_s: float = 120.0
-    silence_s: float = 15.0
-    stall_s: float = 60.0
-    first_stall_s: float = 120.0
-    wait_s: float = 45.0
-    barren: int = 4
-    comes: bool = False
 
 
 @dataclass
@@ -101,6 +73,7 @@ class Members:
         lost: who left, in that order.
         told: sentences on who left and who came, since the job began.
         over: the present generation has lost somebody.
+        over_since: when that was seen.
         finished: training is over, and who is lost from here on is not missed.
         searched: hosts are looked for, so that more may come.
     """
@@ -116,6 +89,7 @@ class Members:
     began: float = 0.0
     barren: int = 0
     over: bool = False
+    over_since: float | None = None
     finished: bool = False
     searched: bool = False
     fatal: Act | None = None
@@ -135,7 +109,8 @@ class Members:
         for member in self.present():
             if member.place == place:
                 self._lose(member, "was started again by whoever starts it")
-        number = len(self.workers)
+        # Who comes first is chance; rank 0, which writes and reports, is to be the first place.
+        number = place if place not in self.workers else max(*self.workers, self.next_place - 1) + 1
         self.started(number, place, now)
         return number
 
@@ -169,11 +144,16 @@ class Members:
             member.updates = updates
         member.waiting_s = waiting_s
 
-    def leave(self, number: int, now: float) -> None:
-        """A worker was asked to end, alone: it ends after its step."""
+    def leave(self, number: int, now: float) -> bool:
+        """A worker was asked to end, alone, after its step. False where the others could not go on:
+        then all are to stop, with a checkpoint."""
         member = self.call(number, now)
-        if member is not None and self.policy.elastic:
-            member.leaving = True
+        if member is None or not self.policy.elastic:
+            return False
+        others = [m for m in self.present() if m.rank is not None and not m.leaving]
+        stay = len(others) - (member in others)
+        member.leaving = member.leaving or stay >= max(self.policy.least, 1)
+        return member.leaving
 
     def end(self, number: int, status: int) -> None:
         """A worker process has ended with an exit status (negative: by a signal)."""
@@ -181,10 +161,11 @@ class Members:
         if member.status is not None:
             return
         member.status = status
-        if status == 0:
+        if status == 0 and not member.why:
             self.finished = True
         elif not member.why:
-            if status in TOLD:
+            # Who never called home has told nothing: a remote shell without its host, say.
+            if status in TOLD and member.heard is not None:
                 reason = f"{name_of(member)} {_how(status)}"
                 self.fatal = self.fatal or Act("end", number, status, reason)
             self._lose(member, _how(status))
@@ -208,7 +189,9 @@ class Members:
         """The actions that are due, each given once."""
         if self.finished:
             return []
-        acts = [*self._silent(now), *self._stuck()]
+        since = now if self.over_since is None else self.over_since
+        self.over_since = since if self.over else None
+        acts = [*self._silent(now), *self._stuck(now)]
         if self.fatal is not None:
             return [*acts, self.fatal]
         if self.lost and not self.policy.elastic:
@@ -220,17 +203,28 @@ class Members:
         if self.barren > self.policy.barren:
             reason = f"the workers have met {self.barren} times without making a step"
             return [*acts, Act("end", -1, 1, reason)]
+        for member in self.present():
+            if member.leaving and member.rank is None:  # its place went before it came
+                acts.append(self._kill(member, "is not wanted any more"))
         acts += self._replace(now)
         acts += self._short(now)
         if not any(act.what == "end" for act in acts):
             self._meet(now)
         return acts
 
+    def forgive(self, seconds: float) -> None:
+        """The supervisor itself did not run for so long: nobody was late by that."""
+        for member in self.present():
+            member.started += seconds
+            member.heard = None if member.heard is None else member.heard + seconds
+        self.over_since = None if self.over_since is None else self.over_since + seconds
+        self.short_since = None if self.short_since is None else self.short_since + seconds
+
     def change_wanted(self) -> bool:
         """Whether the ranks should meet again as soon as they can: somebody waits, or leaves."""
         if self.over or not self.ranks:
             return False
-        return any(m.leaving or (m.joined and m.rank is None) for m in self.present())
+        return any(m.leaving if m.rank is not None else m.joined for m in self.present())
 
     def present(self) -> list[Member]:
         """Who counts."""
@@ -249,13 +243,20 @@ class Members:
                 acts.append(self._kill(member, told))
         return acts
 
-    def _stuck(self) -> list[Act]:
-        """Who keeps all others of its generation waiting."""
+    def _stuck(self, now: float) -> list[Act]:
+        """Who keeps the others waiting: in a reduction, or to meet."""
+        acts = []
+        for member in self.present():
+            since, limit = member.started, self.policy.join_s
+            if member.rank is not None:
+                since, limit = self.over_since, self.policy.stall_s
+            if not member.joined and since is not None and now - since > limit:
+                told = f"was stuck: it did not meet the others within {limit:g} s"
+                acts.append(self._kill(member, told))
         ranked = [m for m in self.present() if m.rank is not None]
         if self.over:
-            return []
+            return acts
         longest = max((m.waiting_s for m in ranked), default=0.0)
-        acts = []
         for member in ranked:
             limit = self.policy.stall_s if member.steps else self.policy.first_stall_s
             if member.waiting_s == 0 and longest > limit:
@@ -307,11 +308,12 @@ class Members:
         if self.generation < 0 and len(waiting) < len(self._able()):
             if now - self.began <= self.policy.start_s:
                 return
+        waiting.sort(key=lambda m: m.number)
         hosts = list(dict.fromkeys(m.host for m in waiting))
         waiting.sort(key=lambda m: (hosts.index(m.host), m.number))
         self.generation += 1
         self.barren += 1
-        self.ranks, self.over = [m.number for m in waiting], False
+        self.ranks, self.over, self.over_since = [m.number for m in waiting], False, None
         for rank, member in enumerate(waiting):
             if self.generation and member.rank is None:
                 self.told.append(f"{name_of(member)} joined")
@@ -338,7 +340,8 @@ def name_of(member: Member) -> str:
 
 def _how(status: int) -> str:
     if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
+        known = {number.value: number.name for number in signal.Signals}
+        return f"was killed by {known.get(-status, f'signal {-status}')}"
     if status == PeerLost.exit_status:
         return "lost the others"
     return f"ended with exit status {status}"

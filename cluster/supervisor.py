@@ -15,13 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster import meeting
-from cluster.members import TOLD, Act, Member, Members, Policy, name_of
+from cluster.members import Act, Member, Members, name_of
+from cluster.policy import Policy
 from cluster.processes import STOP_S, Outcome, signals_noted
 from cluster.starter import Relay, Starter, Worker
 
 LOOK_S = 0.05  # between two looks at the workers
 SETTLE_S = 5.0  # after the decision to end: for workers to end by themselves
 FINISH_S = 60.0  # after the first worker ended well: for the others
+KILL_S = 15.0  # after that: for the killed to be gone
+PAUSE_S = 2.0  # that this process did not run, beyond which nobody is blamed for it
 DISCOVER_S = 2.0  # between two runs of a host-discovery script
 Discover = Callable[[], Mapping[str, int]]
 
@@ -123,8 +126,7 @@ class _Supervisor:
                 members.finished = True
                 return {}
             if what == "leave":
-                members.leave(number, now)
-                return {} if members.policy.elastic else {"refused": True}
+                return {} if members.leave(number, now) else {"refused": True}
             return {}
 
     def _join(self, number: int, generation: int, now: float) -> dict[str, Any]:
@@ -166,7 +168,13 @@ class _Supervisor:
             if self.deadline is not None and now > self.deadline:
                 for number in running:
                     self._kill(number)
+                if now > self.deadline + KILL_S:  # they wait for a disk, say, and cannot be killed
+                    return self._outcome(signals)
+            slept = time.monotonic()
             time.sleep(LOOK_S)
+            if (stopped := time.monotonic() - slept) > PAUSE_S:  # by Ctrl-Z, say
+                with self.lock:
+                    self.members.forgive(stopped)
 
     def _look(self, now: float) -> None:
         ended = {n: s for n, w in self.workers.items() if (s := w.status()) is not None}
@@ -259,9 +267,12 @@ class _Supervisor:
         if signals:
             return Outcome(128 + signals[0], f"stopped by {signal.Signals(signals[0]).name}")
         if self.members.finished:
-            first = self.members.workers[self.members.ranks[0]]
-            if first.status in TOLD:  # the model is there, and something went wrong afterwards
-                return Outcome(first.status, f"{name_of(first)} failed at the very end")
+            first = self.members.workers[self.members.ranks[0]] if self.members.ranks else None
+            if first is None:
+                return Outcome(1, "the workers ended with status 0 without having met")
+            if first.status:  # the model is there, and something went wrong afterwards
+                status = first.status if first.status > 0 else 128 - first.status
+                return Outcome(status, f"{name_of(first)} failed at the very end")
             return Outcome(0)
         culprit: Member | None = self.members.workers.get(self.ending.number)
         worker = self.workers.get(self.ending.number)

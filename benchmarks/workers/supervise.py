@@ -12,7 +12,7 @@ import sys
 def main(options: dict, argv: list[str]) -> int:
     """Run the workers until they end; the exit status."""
     from cluster.launch import launch_here
-    from cluster.members import Policy
+    from cluster.policy import Policy
     from cluster.starters.local import LocalStarter
     from cluster.supervisor import run
 

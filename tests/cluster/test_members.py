@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from cluster.members import Members, Policy
+from cluster.members import Members
+from cluster.policy import Policy
 from cluster.supervisor import slot_numbers
 
 POLICY = Policy(elastic=True, start_s=100, silence_s=10, stall_s=20, first_stall_s=60, wait_s=30)
@@ -286,3 +287,88 @@ def test_training_that_has_ended_asks_for_nothing_more():
     job.tick(500)
     assert job.members.finished
     assert (job.killed, job.ended) == ([], None)
+
+
+def test_who_does_not_come_to_meet_again_is_killed():
+    """Two at once: one dies, another is stuck, and nobody waits in a reduction any more."""
+    job = running()
+    job.members.end(1, -signal.SIGKILL)
+    job.join(0)
+    for _ in range(5):
+        job.tick(5)
+    assert job.killed == [2]
+    assert "was stuck: it did not meet the others within 20 s" in job.members.told[1]
+    assert job.ranks == [0]
+
+
+@pytest.mark.parametrize("elastic", [True, False])
+def test_who_beats_and_never_comes_is_not_waited_for_for_ever(elastic):
+    job = Job(2, elastic=elastic, least=2, failures=1, join_s=50)
+    job.join(0)
+    for _ in range(11):
+        job.tick(5)
+    assert job.killed == [1]
+    assert "did not meet the others within 50 s" in job.ended.reason
+
+
+def test_who_never_called_home_has_not_said_what_is_wrong():
+    """A remote shell whose host is gone ends with status 1, too."""
+    job = running(2)
+    job.members.end(1, -signal.SIGKILL)
+    job.silent = {2}
+    job.tick()
+    job.members.end(2, 1)
+    job.tick()
+    assert job.ended is None
+
+
+def test_a_host_that_goes_before_its_worker_came_disturbs_nobody():
+    job = running(2)
+    job.members.discovered({"host0": 1, "host1": 1, "new": 1})
+    job.silent = {2}
+    job.tick()
+    job.members.discovered({"host0": 1, "host1": 1})
+    assert not job.members.change_wanted()
+    job.tick()
+    assert job.killed == [2]
+
+
+def test_nobody_may_leave_whom_the_others_need():
+    job = running(3, least=2)
+    assert job.members.leave(2, job.now)
+    assert job.members.leave(2, job.now)
+    assert not job.members.leave(1, job.now)  # so that all stop, with a checkpoint
+    assert not running(1).members.leave(0, 0.0)
+
+
+def test_nobody_is_blamed_for_a_pause_of_the_supervisor():
+    job = running(2)
+    job.silent = {0, 1}
+    job.members.forgive(30)
+    job.tick(30)
+    assert not job.killed
+    job.tick(11)
+    assert job.killed == [0, 1]
+
+
+def test_a_lost_worker_that_ends_well_has_not_ended_the_training():
+    job = running(2)
+    job.silent = {1}
+    job.now += 11
+    job.members.beat(0, job.now, 2, 0.0)
+    job.members.tick(job.now)
+    job.members.end(1, 0)
+    assert not job.members.finished
+
+
+def test_rank_0_is_the_first_place_whoever_comes_first():
+    job = Job(3, comes=True)
+    numbers = [job.members.came(place, 0.0) for place in (2, 0, 1)]
+    job.join(*numbers)
+    assert [job.members.workers[number].place for number in job.ranks] == [0, 1, 2]
+
+
+def test_a_signal_without_a_name():
+    job = running(2)
+    job.members.end(1, -50)
+    assert "was killed by signal 50" in job.members.told[0]

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.members import Policy
+from cluster.policy import Policy
 from cluster.starters.local import LocalStarter
 from cluster.starters.ssh import SshStarter
 from cluster.supervisor import run

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 import pytest
 
-from cluster.members import Policy
+from cluster.policy import Policy
 from cluster.starters.local import LocalStarter, LocalWorker
 from cluster.supervisor import run
 from intent.training.logbook import read_metrics

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.members import Policy
+from cluster.policy import Policy
 from cluster.processes import Outcome
 from cluster.starters.local import LocalStarter
 from cluster.supervisor import run
