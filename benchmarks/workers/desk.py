@@ -8,6 +8,7 @@ Commands, each a dict that every rank of a job gets:
     {"do": "steps", "rows", "count", "every"}  so many steps of `rows` groups on this rank, with a
                                                checkpoint after every so many updates (0: none)
     {"do": "reduce", "bytes", "count"}         so many sums over ranks, without a model
+    {"do": "idle", "seconds"}                  nothing, but for what runs beside training
     {"do": "run", "rows"}                      train on and on; each step is told as it ends
     {"do": "end"}
 """
@@ -57,6 +58,10 @@ class Desk:
                 os._exit(0)  # there is nothing to keep, and the others end as well
             elif command["do"] == "reduce":
                 self.home.send(self._reduce(command["bytes"], command["count"]))
+            elif command["do"] == "idle":
+                began = time.process_time()
+                time.sleep(command["seconds"])
+                self.home.send({"cores": (time.process_time() - began) / command["seconds"]})
             else:
                 self.free = command["do"] == "run"
                 self.rows, self._left = command["rows"], command.get("count", 0)

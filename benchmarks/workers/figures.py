@@ -7,7 +7,7 @@ from math import ceil
 from statistics import median, quantiles
 
 from benchmarks.workers.ring import Network, Step, batch_for, efficiency, tree_s
-from benchmarks.workers.stages import Turn
+from benchmarks.workers.stages import OTHERS, Turn
 
 WORKERS = (8, 32, 100, 512)
 GIGABITS = (10, 25, 100)
@@ -54,6 +54,9 @@ def two_ranks(turns: dict) -> dict[str, list[float]]:
         "elastic": over(rate(turns["elastic"]), rate(static)),
         "by_cpu": [(a + b) / 2 / c for a, b, c in zip(*cpu, strict=True)],
     }
+    for name in OTHERS:
+        if name in turns:
+            found[name] = over(rate(turns[name]), rate(static))
     if "side_by_side" in turns:
         side = rate(turns["side_by_side"])
         found |= {"machine": over(side, singles), "against_machine": over(rate(static), side)}

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -45,12 +45,13 @@ class Job:
         cores: one for each rank; None leaves them unbound.
         rows: groups of each rank in a step, for those who join later.
         free: the ranks train on and on, and the supervisor is as a user has it; else in turns.
+        env: on top of what all ranks get.
         options: of the rank.
     """
 
     def __init__(
         self, kind: str, ranks: int = 1, cores: Sequence[int] | None = None,
-        rows: int = 4, free: bool = False, **options: object,
+        rows: int = 4, free: bool = False, env: Mapping[str, str] | None = None, **options: object,
     ) -> None:  # fmt: skip
         if kind not in KINDS:
             raise ValueError(f"a job is one of {KINDS}, got {kind!r}")
@@ -65,6 +66,7 @@ class Job:
             "position_width": 4,
             "groups": 512,
             "ranks": ranks,
+            "train": {},
             "cores": cores and list(cores),
             "rows": rows,
             "free": free,
@@ -73,7 +75,7 @@ class Job:
         }
         worker = [sys.executable, "-m", "benchmarks.workers.rank", str(self.listener.address),
                   json.dumps(given)]  # fmt: skip
-        env = ENV | ({} if free else PATIENT)
+        env = ENV | ({} if free else PATIENT) | dict(env or {})
         if kind == "elastic":
             facts = {"workers": ranks, "env": env, "policy": None if free else SLOW}
             argv = [sys.executable, "-m", "benchmarks.workers.supervise", json.dumps(facts)]

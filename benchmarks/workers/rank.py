@@ -1,8 +1,8 @@
 """One rank: python -m benchmarks.workers.rank SOCKET OPTIONS, under any launcher or none.
 
 It binds itself to a core before anything starts threads, calls the benchmark at SOCKET, and runs
-the real training loop at its desk. OPTIONS is JSON: {"small", "position_width", "groups", "ranks",
-"cores": list or null, "rows", "free", "folder"}.
+the real training loop at its desk. OPTIONS is JSON: {"small", "position_width", "train", "groups",
+"ranks", "cores": list or null, "rows", "free", "folder"}.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(address: str, options: dict) -> None:
     schema = SMALL if options["small"] else PAPER
     config = IntentConfig(
         model=ModelConfig(position_width=options["position_width"]),
-        train=TrainConfig(checkpoint_every=10**9),
+        train=TrainConfig(checkpoint_every=10**9, **options["train"]),
     )
     keras.utils.set_random_seed(0)
     model = build(schema, config.model)

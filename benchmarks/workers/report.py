@@ -15,6 +15,8 @@ NAMES = {
     "side_by_side": "both at once, nothing between them",
     "static": "two ranks, horovodrun",
     "elastic": "two ranks, elastic supervisor",
+    "static_5ms": "two ranks, horovodrun, HOROVOD_CYCLE_TIME=5",
+    "static_dense": "two ranks, horovodrun, train.sparse_embeddings=never",
 }
 
 
@@ -64,6 +66,8 @@ def _two(found: dict) -> list[str]:
         "machine": "the same of two processes without communication: this machine's ceiling",
         "against_machine": "two ranks over two processes without communication",
         "elastic": "elastic over static",
+        "static_5ms": "two ranks with HOROVOD_CYCLE_TIME=5 over two ranks",
+        "static_dense": "two ranks with train.sparse_embeddings=never over two ranks",
         "by_cpu": "CPU time a group: one rank over two ranks",
     }
     loop, said = found["in_loop"], []
@@ -96,6 +100,10 @@ def _two(found: dict) -> list[str]:
         "counted, too: the CPU time of the supervisor's process and of the workers' heartbeat "
         f"threads is {f.elastic_cpu(turns['elastic']):.3%} of both cores. On a cluster the "
         "supervisor has a core of its own.\n",
+        "A rank that waits for nothing but the next step still takes CPU time: Horovod's thread "
+        "asks the other ranks every millisecond (HOROVOD_CYCLE_TIME) what is ready. Share of a "
+        "core, mean of the ranks:\n",
+        table(["variant", "share of a core"], [[NAMES[n], v] for n, v in found["idle"].items()]),
         *said,
     ]
 

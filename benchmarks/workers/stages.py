@@ -43,6 +43,10 @@ class Size:
     ps_steps: int
 
 
+OTHERS = {  # jobs of two ranks that show where time goes
+    "static_5ms": {"env": {"HOROVOD_CYCLE_TIME": "5"}},
+    "static_dense": {"train": {"sparse_embeddings": "never"}},
+}
 Turn = dict  # of `_turn`; "rate" is groups a second
 
 
@@ -65,6 +69,7 @@ def scaling(size: Size, say: Callable[[str], None]) -> dict:
         }
         if not size.small:  # in a minute there is no time for one more
             jobs["alone_1"] = Job("alone", 1, both[1:])
+            jobs |= {name: Job("horovodrun", 2, both, **given) for name, given in OTHERS.items()}
         for job in jobs.values():
             stack.enter_context(job)
         say("compiling")
@@ -102,6 +107,7 @@ def scaling(size: Size, say: Callable[[str], None]) -> dict:
             for length in size.lengths
         }  # fmt: skip
         jobs["static"].stop()
+        found["idle"] = {name: _idle(job, size) for name, job in jobs.items()}
         if size.small:  # there is no time for jobs of their own
             times = {size.rows: [t["step_s"] for t in found["turns"]["alone_0"]]}
             found["steps"] = {4: {"parameters": one.hellos[0]["parameters"], "times": times}}
@@ -109,6 +115,14 @@ def scaling(size: Size, say: Callable[[str], None]) -> dict:
             jobs["elastic"].send(do="run", rows=size.rows)
             found["recovery"] = losses(jobs["elastic"], size.kills, size.freezes, say)
     return found
+
+
+def _idle(job: Job, size: Size) -> float:
+    """CPU time a second of a rank that waits, as a share of a core: the mean of the ranks."""
+    job.go_on()
+    found = [one["cores"] for one in job.ask(do="idle", seconds=0.2 if size.small else 5.0)]
+    job.stop()
+    return sum(found) / len(found)
 
 
 def step_times(size: Size) -> dict:

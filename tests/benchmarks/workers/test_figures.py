@@ -26,6 +26,7 @@ def found(static=195.0, elastic=194.0, saved=10.1, step_s=0.8):
             "static": [turn(static)] * 3,
             "elastic": [turn(elastic)] * 3,
         },
+        "idle": {"alone_0": 0.0, "static": 0.1},
         "in_loop": {"bytes_a_step": 3e6, "reduce_share": 0.02, "compute_share": 0.97},
         "checkpoints": {"with": [turn(1.0, saved)] * 3, "without": [turn(1.0, 9.9)] * 3},
         "sums": {1024: 0.001, 1024 + 10**6: 0.003},
