@@ -73,7 +73,8 @@ class Watched:
 def losses(job: Job, kills: int, freezes: int, say: Callable[[str], None]) -> dict:
     """{"killed": [...], "frozen": [...]}, each with seconds of one loss, see `Watched.lose`.
 
-    `job` trains freely. Of every two losses one meets the older worker, one the younger.
+    And "failed", if training did not go on after one. `job` trains freely. Of every two losses one
+    meets the older worker, one the younger.
     """
     rng, watched = random.Random(0), Watched(job)
     found: dict[str, list[dict]] = {"killed": [], "frozen": []}
@@ -82,7 +83,10 @@ def losses(job: Job, kills: int, freezes: int, say: Callable[[str], None]) -> di
         ("frozen", signal.SIGSTOP, freezes),
     ):
         for i in range(count):
-            found[name].append(watched.lose(how, i % 2, rng, 0.5))
+            try:
+                found[name].append(watched.lose(how, i % 2, rng, 0.5))
+            except RuntimeError as error:  # a finding, which must not cost the others
+                return found | {"failed": [f"{name} {i + 1}: {error}"]}
             say(f"{name} {i + 1}: {found[name][-1]}")
     return found
 

@@ -131,7 +131,8 @@ def _checkpoints(found: dict) -> list[str]:
 
 def _recovery(found: dict) -> list[str]:
     rows = []
-    for kind, lost in found["recovery"].items():
+    for kind in ("killed", "frozen"):
+        lost = found["recovery"][kind]
         for which, name in ((None, "all"), (0, "the older worker lost"), (1, "the younger lost")):
             some = [one for one in lost if which in (None, one["which"])]
             if some:
@@ -152,6 +153,7 @@ def _recovery(found: dict) -> list[str]:
              "replacement joined", "first step of both", "slowest next step"],
             rows,
         ),
+        *(f"Training did not go on: {told}\n" for told in found["recovery"].get("failed", [])),
     ]  # fmt: skip
 
 
@@ -232,8 +234,9 @@ def _sensitivity(found: dict, heads: dict) -> list[str]:
 
 def _server(found: dict) -> list[str]:
     server = found["server"]
-    if not server:
-        return ["## A parameter server\n", "Left out of this run.\n"]
+    if "ratio" not in server:
+        why = server.get("failed", "Left out of this run.")
+        return ["## A parameter server\n", f"{why}\n"]
     curves = list(zip(server["horovod_losses"], server["server_losses"], strict=False))
     return [
         "## A parameter server\n",

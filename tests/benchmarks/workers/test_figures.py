@@ -95,6 +95,16 @@ def test_the_page_calls_predictions_predictions():
     assert "the older worker lost" in page
 
 
+def test_the_page_says_what_failed():
+    from benchmarks.outcome import outcome
+
+    bad = found()
+    bad["server"] = {"failed": "It did not run: no route"}
+    bad["recovery"]["failed"] = ["killed 4: nobody came"]
+    page = report.markdown(outcome("scaling", False, figures(bad, FULL, False)), bad)
+    assert "It did not run: no route" in page and "did not go on: killed 4: nobody came" in page
+
+
 def test_quick_is_smaller():
     assert QUICK.turns < FULL.turns and QUICK.small and not QUICK.ps_steps
     assert FULL.turns >= 5 and FULL.kills == 10 and FULL.freezes == 3
