@@ -72,7 +72,7 @@ def check_went_on(found, whole, repeated: int) -> None:
     ],
 )  # fmt: skip
 def test_the_others_go_on(tmp_path, whole, faults, workers, told):
-    found = train(tmp_path, workers, faults)
+    found = train(tmp_path, workers, faults, stall_s=25.0)
     assert list(found.fired) == list(faults)
     check_went_on(found, whole, repeated=10 if "0:5" in faults else 16)
     happened = [r for r in found.records if r["kind"] == "membership"]
@@ -88,7 +88,7 @@ def test_one_after_the_other_and_the_replacements_too(tmp_path, whole):
     """Two are needed, so that training waits for whoever replaces the lost; who is lost as well."""
     faults = {"0:2": [1, "kill"], "1:0": [0, "kill"], "1:4": [1, "exit"]}
     found = train(tmp_path, 2, faults, least=2, wait_s=150.0)
-    assert list(found.fired) == list(faults)
+    assert set(found.fired) == set(faults)
     check_went_on(found, whole, repeated=48)
     assert any("joined" in s for r in found.records for s in r.get("told", []))
 
