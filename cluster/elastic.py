@@ -37,8 +37,9 @@ class ElasticCommunicator(HorovodCommunicator):
         self._told: list[str] = []
         os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(SILENCE_END_S))
         # The supervisor finds out who is stuck; should it fail, the wait here still ends.
-        super().__init__(Watchdog(member.number, LAST_RESORT_S))
-        member.watch(self._watch.waited, self._cut)
+        watch = Watchdog(member.number, LAST_RESORT_S)
+        member.watch(watch.waited, self._cut)
+        super().__init__(watch)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
