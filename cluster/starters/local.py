@@ -53,6 +53,7 @@ class LocalWorker:
         self.host = host
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
         self._relay = relay
+        self._ended = False
         self._process = subprocess.Popen(
             list(argv),
             env={**os.environ, **env, LAUNCHER: str(os.getpid())},
@@ -75,15 +76,22 @@ class LocalWorker:
         return self._process.pid
 
     def status(self) -> int | None:
-        """As `Popen.poll`; its last words have been read by then."""
+        """As `Popen.poll`; its last words have been read by then, and what it started has ended."""
         status = self._process.poll()
-        if status is not None:
+        if status is not None and not self._ended:
+            # Once: later its number may be that of other processes.
+            self._kill_group(signal.SIGKILL)
+            self._ended = True
             for reader in self._readers:
                 reader.join(timeout=1)
         return status
 
     def signal(self, number: int) -> None:
         """To it and to all that it started."""
+        if self.status() is None:
+            self._kill_group(number)
+
+    def _kill_group(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
