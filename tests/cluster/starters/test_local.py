@@ -21,7 +21,7 @@ def test_what_a_worker_started_ends_with_it():
 
 def test_a_signal_goes_to_all_that_it_started():
     starter = LocalStarter(own_terminal=False)
-    worker = starter.start("here", STAYING, {"SECRET": "x", "PYTHONUNBUFFERED": "1"})
+    worker = starter.start("here", STAYING, {"SECRET": "x", "OMP_NUM_THREADS": "1"})
     assert within(10, lambda: child_of(worker.tail()))
     child = child_of(worker.tail())
     worker.signal(signal.SIGKILL)
