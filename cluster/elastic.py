@@ -68,6 +68,10 @@ class ElasticCommunicator(HorovodCommunicator):
         """How far training is."""
         self._member.updates = updates
 
+    def at_work(self) -> None:
+        """Others may have to wait, and this is no reason to end this process."""
+        self._member.moves += 1
+
     def finish(self) -> None:
         """Training is over: whoever is lost from here on is not missed."""
         self._member.finish()

@@ -129,6 +129,9 @@ class HorovodCommunicator:
     def report(self, updates: int) -> None:
         """Nobody listens."""
 
+    def at_work(self) -> None:
+        """Nobody listens."""
+
     def finish(self) -> None:
         """Nobody listens."""
 

@@ -1,7 +1,8 @@
 """How workers and the supervisor talk: small JSON messages over HTTP, with a token.
 
 join   {"worker", "generation"}  -> {"place": {"generation", "env", "told"}}, or {}: ask again
-beat   {"worker", "generation", "updates", "waiting_s"}  -> {"over", "change", "stop"}
+beat   {"worker", "generation", "updates", "waiting_s", "moves"}
+                                 -> {"over", "change", "stop"}
 leave  {"worker"}                -> {}, or {"refused": true}
 finish {"worker"}                -> {}
 

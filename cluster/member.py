@@ -40,11 +40,13 @@ class Member:
         stop: training is to end after the step, because of this.
         gone: why this worker does not count any more; empty while it does.
         updates: how far training is, for the supervisor; -1 where that is not known yet.
+        moves: changes as this process works, so that it is not taken for stuck.
     """
 
     def __init__(self, address: str, token: str, number: int) -> None:
         self._address, self._token, self.number = address, token, number
         self.change, self.stop, self.gone, self.updates = False, "", "", -1
+        self.moves = 0
         self.generation, self._heard_of = -1, 0
         self._waiting: Callable[[], float] = lambda: 0.0
         self._over: Callable[[], None] = lambda: None
@@ -124,6 +126,7 @@ class Member:
                 generation=self.generation,
                 updates=self.updates,
                 waiting_s=self._waiting(),
+                moves=self.moves,
             )
         except PermissionError as error:  # another job listens there now
             return {"gone": str(error)}

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from cluster.policy import Policy
 from intent.training.comm import PeerLost
 
+CRASHED = 70  # exit status of a worker that an error of the program has ended
 TOLD = (1, 2)  # exit statuses of a worker that has said itself what is wrong, for all of them
+MEETING_S = 30.0  # that a rank may still try to meet one that is gone: Gloo's patience
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Member:
         heard: when it last called; None before the first time.
         updates, steps: how far its training is, and how many of them it made in this generation.
         waiting_s: how long it has been waiting for other ranks.
+        moves, moved: a number that changes as it works, and when it last did.
         why: how it was lost; empty while it is there.
         status: of its process, once that has ended.
     """
@@ -42,6 +45,8 @@ class Member:
     updates: int | None = None
     steps: int = 0
     waiting_s: float = 0.0
+    moves: int = 0
+    moved: float = 0.0
     leaving: bool = False
     why: str = ""
     status: int | None = None
@@ -131,7 +136,7 @@ class Members:
             self.over = True
         member.joined, member.waiting_s = True, 0.0
 
-    def beat(self, number: int, now: float, updates: int, waiting_s: float) -> None:
+    def beat(self, number: int, now: float, updates: int, waiting_s: float, moves: int = 0) -> None:
         """A heartbeat."""
         member = self.call(number, now)
         if member is None:
@@ -143,6 +148,8 @@ class Members:
         if updates >= 0:
             member.updates = updates
         member.waiting_s = waiting_s
+        if moves != member.moves:
+            member.moves, member.moved = moves, now
 
     def leave(self, number: int, now: float) -> bool:
         """A worker was asked to end, alone, after its step. False where the others could not go on:
@@ -169,6 +176,10 @@ class Members:
                 reason = f"{name_of(member)} {_how(status)}"
                 self.fatal = self.fatal or Act("end", number, status, reason)
             self._lose(member, _how(status))
+            crashes = sum(m.status == CRASHED for m in self.lost)
+            if crashes > self.policy.failures:  # it would come again, after some steps each time
+                reason = f"{name_of(member)} {_how(status)}, and others before it"
+                self.fatal = self.fatal or Act("end", number, 1, reason)
 
     def discovered(self, slots: Mapping[str, int]) -> None:
         """The hosts that there are now: new slots become places, lost ones are emptied."""
@@ -249,7 +260,7 @@ class Members:
         for member in self.present():
             since, limit = member.started, self.policy.join_s
             if member.rank is not None:
-                since, limit = self.over_since, self.policy.stall_s
+                since, limit = self.over_since, self.policy.stall_s + MEETING_S
             if not member.joined and since is not None and now - since > limit:
                 told = f"was stuck: it did not meet the others within {limit:g} s"
                 acts.append(self._kill(member, told))
@@ -259,7 +270,7 @@ class Members:
         longest = max((m.waiting_s for m in ranked), default=0.0)
         for member in ranked:
             limit = self.policy.stall_s if member.steps else self.policy.first_stall_s
-            if member.waiting_s == 0 and longest > limit:
+            if member.waiting_s == 0 and min(longest, now - member.moved) > limit:
                 told = f"was stuck: the others waited {limit:g} s for it"
                 acts.append(self._kill(member, told))
         return acts
@@ -344,4 +355,6 @@ def _how(status: int) -> str:
         return f"was killed by {known.get(-status, f'signal {-status}')}"
     if status == PeerLost.exit_status:
         return "lost the others"
+    if status == CRASHED:
+        return "crashed"
     return f"ended with exit status {status}"

@@ -119,7 +119,8 @@ class _Supervisor:
                     return {"gone": f"stopped by {self.stop}"}
                 return self._join(number, int(message["generation"]), now)
             if what == "beat":
-                members.beat(number, now, message["updates"], message["waiting_s"])
+                told = message["updates"], message["waiting_s"], message["moves"]
+                members.beat(number, now, *told)
                 over = members.over or message["generation"] != members.generation
                 return {"over": over, "change": members.change_wanted(), "stop": self.stop}
             if what == "finish":
@@ -219,6 +220,8 @@ class _Supervisor:
         """Where the new generation meets: a rendezvous of its own, since keys of old ones stay."""
         members = self.members
         if members.generation == self.prepared:
+            if members.over:  # who is still in there would wait for who is gone
+                self._close_rendezvous(0)
             return
         from horovod.runner.common.util.hosts import SlotInfo
         from horovod.runner.gloo_run import create_slot_env_vars
@@ -241,9 +244,14 @@ class _Supervisor:
             for number, info in zip(members.ranks, infos, strict=True)
         }
         self.prepared, self.news = members.generation, len(members.told)
-        for old in self.rendezvous[:-2]:  # somebody may still be in the one before
-            old.stop()
-        self.rendezvous = self.rendezvous[-2:]
+        self._close_rendezvous(1)
+
+    def _close_rendezvous(self, keep: int) -> None:
+        """Stop all but the newest `keep`: who asks them then hears at once that they are gone."""
+        while len(self.rendezvous) > keep:
+            server = self.rendezvous.pop(0)
+            server.stop()
+            server._httpd.server_close()  # which `stop` leaves open
 
     def _show(self) -> None:
         """Say who was lost and who came."""
@@ -286,8 +294,7 @@ class _Supervisor:
         if self.starter is not None:
             self.starter.close()
         self.server.close()
-        for server in self.rendezvous:
-            server.stop()
+        self._close_rendezvous(0)
 
 
 def slot_numbers(hosts: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
 def as_worker() -> Iterator[None]:
     """A block of training, as a supervisor's worker if this process is one."""
     from cluster.member import called_home
+    from cluster.members import CRASHED
 
     member, role, came = called_home(), None, False
     if member is None and (role := _role()) is not None:
@@ -86,6 +88,13 @@ def as_worker() -> Iterator[None]:
     except IntentError as error:
         status = error.exit_status
         raise
+    except Exception as error:
+        if member is None or isinstance(error, OSError):  # a full disk is told in words
+            raise
+        # Not 1, by which a worker says that something is wrong for all of them.
+        traceback.print_exc()
+        status = CRASHED
+        raise SystemExit(CRASHED) from None
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
         raise

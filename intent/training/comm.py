@@ -88,6 +88,9 @@ class Communicator(Protocol):
     def report(self, updates: int) -> None:
         """How far this process is, for whoever watches over it."""
 
+    def at_work(self) -> None:
+        """This process does something that others may have to wait for, and is not stuck."""
+
     def finish(self) -> None:
         """Training is over and its results are there: nobody is to be missed any more."""
 
@@ -148,6 +151,9 @@ class Solo:
         return False
 
     def report(self, updates: int) -> None:
+        """Nobody watches."""
+
+    def at_work(self) -> None:
         """Nobody watches."""
 
     def finish(self) -> None:

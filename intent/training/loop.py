@@ -165,7 +165,9 @@ class _Trainer:
 
     def _begin(self, standing: Standing) -> checkpoint.Checkpoint | None:
         """Rank 0 opens the run; the newest checkpoint, where nobody has a state yet."""
+        self.comm.at_work()
         self.begin()
+        self.comm.at_work()
         if standing.holds:
             checkpoint.write_best(self.run.checkpoints, standing.choice)
             return None
@@ -193,7 +195,7 @@ class _Trainer:
 
     def _finish(self) -> None:
         self._agree("at the end of training")
-        if self.comm.rank == 0:
+        if self._may_write():
             self.kept = keeper.finish(self.run, self.model, self.variables)
         self.kept = self.comm.broadcast_object(self.kept)  # nobody leaves before the model is there
         self.comm.finish()
@@ -293,14 +295,14 @@ class _Trainer:
         quality = mean_auc(results, self.tasks)
         choice = self.standing.choice.seen(quality, self.position.updates, self.config)
         self.standing.choice = self.comm.broadcast_object(choice)
-        if self.comm.rank == 0:
+        if self._may_write():
             keeper.validated(self.run, self.position, self.standing.choice)
         return results
 
     def _save(self) -> None:
         """A checkpoint of the present position, by rank 0, once all ranks are known to agree."""
         self._agree(f"after step {self.position.step} of epoch {self.position.epoch}")
-        if self.comm.rank == 0:
+        if self._may_write():
             feed = self.feed.state(self.position.epoch, self.position.step)
             keeper.save(
                 self.run,
@@ -311,6 +313,12 @@ class _Trainer:
                 self.standing.choice,
             )
         self.standing.saved = self.position
+
+    def _may_write(self) -> bool:
+        """Whether this rank is the one that writes, and still counts as it."""
+        with self.comm.guard():  # PeerLost, should it have been replaced
+            self.comm.at_work()
+        return self.comm.rank == 0
 
     def _agree(self, when: str) -> None:
         if self.comm.size > 1:

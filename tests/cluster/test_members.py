@@ -31,7 +31,7 @@ class Job:
             if member.number not in self.silent:
                 updates = -1 if member.updates is None else member.updates
                 waited = (waiting or {}).get(member.number, 0.0)
-                self.members.beat(member.number, self.now, updates, waited)
+                self.members.beat(member.number, self.now, updates, waited, member.moves)
         for act in self.members.tick(self.now):
             if act.what == "start":
                 self.members.started(len(self.members.workers), act.number, self.now)
@@ -231,6 +231,31 @@ def test_the_cause_is_named_and_not_who_failed_for_want_of_it():
     assert job.ended.number == 1
 
 
+def test_who_works_is_not_stuck_however_long_the_others_wait():
+    job = running()
+    for second in range(0, 100, 5):
+        job.now += 5
+        for number in job.ranks:
+            job.members.beat(number, job.now, 2, 0.0 if number == 1 else second, second)
+        assert not job.members.tick(job.now)
+    for _ in range(5):  # and then it does not move any more
+        job.tick(5, waiting={0: 100, 2: 100})
+    assert job.killed == [1]
+
+
+def test_crashes_that_come_again_and_again_are_the_end():
+    job = running(2)
+    for _ in range(4):
+        assert job.ended is None
+        newest = max(m.number for m in job.members.present() if m.place == 1)
+        job.members.end(newest, 70)
+        job.tick()
+        job.join(*[m.number for m in job.members.present()])
+        job.step()
+        job.step()
+    assert "crashed, and others before it" in job.ended.reason
+
+
 def test_generations_without_a_step_are_the_end():
     job = running(2)
     for _ in range(10):
@@ -294,10 +319,12 @@ def test_who_does_not_come_to_meet_again_is_killed():
     job = running()
     job.members.end(1, -signal.SIGKILL)
     job.join(0)
-    for _ in range(5):
+    for _ in range(10):
         job.tick(5)
+    assert not job.killed  # it may still try to meet who is gone
+    job.tick(5)
     assert job.killed == [2]
-    assert "was stuck: it did not meet the others within 20 s" in job.members.told[1]
+    assert "was stuck: it did not meet the others within 50 s" in job.members.told[1]
     assert job.ranks == [0]
 
 

@@ -94,6 +94,14 @@ def test_one_after_the_other_and_the_replacements_too(tmp_path, whole):
 
 
 @pytest.mark.slow
+def test_another_is_lost_while_they_meet_again(tmp_path, whole):
+    """Of three ranks one is killed, and of the two that are left one before they have met."""
+    found = train(tmp_path, 3, {"0:3": [1, "kill"]}, meeting=(2, 1))
+    assert set(found.fired) == {"0:3", "meeting"}
+    check_went_on(found, whole, repeated=16)
+
+
+@pytest.mark.slow
 def test_who_is_asked_to_leave_takes_no_step_with_it(tmp_path, whole):
     """SIGTERM to one worker, as when its machine is taken away: nothing is done twice."""
     found = train(tmp_path, 2, {"0:2": [0, "leave"]}, pause_s=0.5)

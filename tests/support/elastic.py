@@ -75,10 +75,15 @@ def train(
     groups: int = 90,
     pause_s: float = 0.0,
     least: int = 1,
+    meeting: tuple[int, int] | None = None,
     **policy: object,
 ) -> Trained:
-    """Train with so many workers on this machine, with a schedule {"epoch:step": [rank, how]}."""
-    prepare(folder, faults or {}, epochs, groups, pause_s)
+    """Train with so many workers on this machine, with a schedule {"epoch:step": [rank, how]}.
+
+    Args:
+        meeting: (worker, generation) that is killed while its ranks meet.
+    """
+    prepare(folder, faults or {}, epochs, groups, pause_s, meeting)
     began = time.monotonic()
     outcome = run(
         lambda relay: LocalStarter(own_terminal=False, relay=relay),
@@ -91,13 +96,18 @@ def train(
 
 
 def prepare(
-    folder: Path, faults: Mapping[str, Sequence], epochs: int, groups: int, pause_s: float = 0.0
+    folder: Path,
+    faults: Mapping[str, Sequence],
+    epochs: int,
+    groups: int,
+    pause_s: float = 0.0,
+    meeting: tuple[int, int] | None = None,
 ) -> None:
     """Write what the workers read."""
     for name in ("ids", "fired", "out"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     job = {"epochs": epochs, "groups": groups, "batch": 16, "pause_s": pause_s}
-    (folder / "job.json").write_text(json.dumps(job | {"faults": dict(faults)}))
+    (folder / "job.json").write_text(json.dumps(job | {"faults": dict(faults), "meeting": meeting}))
 
 
 def check_stream(trained: Trained, epochs: int, groups: int, batch: int = 16) -> int:

@@ -1,6 +1,7 @@
 """One worker of the tests of elastic training: python -m tests.support.elastic_job FOLDER
 
-FOLDER/job.json   {"epochs", "groups", "batch", "pause_s", "faults": {"epoch:step": [rank, how]}}
+FOLDER/job.json   {"epochs", "groups", "batch", "pause_s", "faults": {"epoch:step": [rank, how]},
+                   "meeting": [worker, generation] that is killed while the ranks meet, or null}
 FOLDER/run        the run folder
 FOLDER/fired      a file for each fault that has fired
 FOLDER/ids        what each worker was given, a line for each step
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cluster.member import called_home
+from cluster.member import Member, Place, called_home
 
 FAILURES: dict[str, Callable[[], object]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -42,6 +43,8 @@ def main(folder: Path) -> None:
     from tests.support import small_training as small
 
     quiet_tensorflow()
+    if member and job["meeting"]:
+        _die_while_meeting(member, *job["meeting"], folder / "fired" / "meeting")
     comm = connect()
     number = member.number if member else 0
     given = (folder / "ids" / f"{number}.jsonl").open("a", buffering=1)
@@ -80,6 +83,20 @@ def main(folder: Path) -> None:
     if comm.rank == 0:
         np.savez(folder / "out" / "weights.npz", *model.get_weights())
         (folder / "out" / "summary.json").write_text(json.dumps(summary))
+
+
+def _die_while_meeting(member: Member, number: int, generation: int, fired: Path) -> None:
+    """It has been given its place, and the others wait for it there."""
+    join = member.join
+
+    def die() -> Place | None:
+        place = join()
+        if place and (member.number, place.generation) == (number, generation):
+            fired.write_text(f"worker {number}")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return place
+
+    member.join = die
 
 
 if __name__ == "__main__":

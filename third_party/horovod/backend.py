@@ -40,6 +40,17 @@ OPTIONS = {
 }
 OF_THE_CALLER = re.compile(r"HOROVOD_(WITH|GPU|CPU_OPERATIONS|CUDA|NCCL|BUILD)")
 
+# A rank that loses another while they meet says so (hvd.init raises) and does not abort. Horovod
+# has this for what follows the meeting, and does not reset it for the next one.
+MEETING_FAILED = """\
+    } catch (const std::exception& ex) {
+      LOG(ERROR) << "Horovod could not be initialized: " << ex.what();
+      state.process_set_table.Finalize(global_gloo_context, SHUT_DOWN_ERROR);
+      global_gloo_context.Finalize();
+      state.initialization_failed = true;
+      return;
+    }"""
+
 # Lines that are changed: file, line, what it becomes.
 MENDED = [
     # From 2.19 on, TensorFlow's wheel lacks XLA headers that this file includes. All of its code is
@@ -61,6 +72,18 @@ MENDED = [
         "horovod/common/gloo/gloo_context.cc",
         "  assert(global_context.IsEnabled());",
         "  gloo_iface_ = global_context.gloo_iface_;",
+    ),
+    *(
+        ("horovod/common/operations.cc", line, f"    try {{\n  {line}\n{MEETING_FAILED}")
+        for line in (
+            "    global_gloo_context.Initialize(ParseGlooIface());",
+            "    state.process_set_table.Initialize(global_gloo_context);",
+        )
+    ),
+    (
+        "horovod/common/operations.cc",
+        "    // Reset initialization flag",
+        "    horovod_global.initialization_failed = false;",
     ),
 ]
 
