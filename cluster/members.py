@@ -46,7 +46,7 @@ class Member:
     steps: int = 0
     waiting_s: float = 0.0
     moves: int = 0
-    moved: float = 0.0
+    moved: float = float("-inf")
     leaving: bool = False
     why: str = ""
     status: int | None = None
