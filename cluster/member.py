@@ -51,7 +51,12 @@ class Member:
         self._waiting: Callable[[], float] = lambda: 0.0
         self._over: Callable[[], None] = lambda: None
         self._reached = time.monotonic()
+        self._closed = threading.Event()
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def close(self) -> None:
+        """Beat no more, and end nothing any more."""
+        self._closed.set()
 
     @property
     def coordinator(self) -> tuple[str, int]:
@@ -146,9 +151,9 @@ class Member:
             self.stop = "the loss of the coordinator"
 
     def _beat(self) -> None:
-        while True:
+        while not self._closed.is_set():
             self._hear(self._ask_beat())
-            time.sleep(BEAT_S)
+            self._closed.wait(BEAT_S)
 
 
 _member: Member | None = None

@@ -40,6 +40,20 @@ def coordinator() -> Iterator[Coordinator]:
     found.server.close()
 
 
+@pytest.fixture
+def member_of(coordinator) -> Iterator[Callable[[str], Member]]:
+    """Members of this process, who end it some minutes after their coordinator if not closed."""
+    made: list[Member] = []
+
+    def make(token: str = "secret") -> Member:
+        made.append(Member(coordinator.address, token, 0))
+        return made[-1]
+
+    yield make
+    for member in made:
+        member.close()
+
+
 def until(happens: Callable[[], object], seconds: float = 10.0) -> bool:
     end = time.monotonic() + seconds
     while not happens() and time.monotonic() < end:
@@ -47,8 +61,8 @@ def until(happens: Callable[[], object], seconds: float = 10.0) -> bool:
     return bool(happens())
 
 
-def test_who_does_not_count_any_more_makes_no_step(coordinator):
-    member = Member(coordinator.address, "secret", 0)
+def test_who_does_not_count_any_more_makes_no_step(coordinator, member_of):
+    member = member_of()
     assert until(lambda: coordinator.beats)
     member.check()
     coordinator.says = {"gone": "was frozen"}
@@ -57,10 +71,10 @@ def test_who_does_not_count_any_more_makes_no_step(coordinator):
         member.check()
 
 
-def test_who_was_not_heard_for_a_while_asks_before_it_goes_on(coordinator, monkeypatch):
+def test_who_was_not_heard_for_a_while_asks_before_it_goes_on(coordinator, member_of, monkeypatch):
     """As a process that thaws: its heartbeat may come later than its next step."""
     monkeypatch.setattr(members, "BEAT_S", 60.0)
-    member = Member(coordinator.address, "secret", 0)
+    member = member_of()
     assert until(lambda: coordinator.beats == 1)
     coordinator.says = {"gone": "was frozen"}
     member.check()  # it was heard just now
@@ -70,8 +84,8 @@ def test_who_was_not_heard_for_a_while_asks_before_it_goes_on(coordinator, monke
     assert coordinator.beats == 2
 
 
-def test_another_job_at_the_coordinators_place_is_no_coordinator(coordinator):
-    member = Member(coordinator.address, "of the job before", 0)
+def test_another_job_at_the_coordinators_place_is_no_coordinator(member_of):
+    member = member_of("of the job before")
     assert until(lambda: member.gone)
     with pytest.raises(PeerLost, match="refused the token"):
         member.check()

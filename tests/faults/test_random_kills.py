@@ -62,13 +62,12 @@ def test_twenty_random_losses(tmp_path):
     failed: list[Exception] = []
     shaking = threading.Thread(target=_shake, args=(folder, workers, seed, kills, failed))
     shaking.start()
-    # Who is asked to leave is not replaced, so there must be places enough.
     outcome = run(
         lambda relay: Noting(own_terminal=False, relay=relay),
         ["localhost"] * WORKERS,
         [sys.executable, "-m", "tests.support.elastic_job", str(folder)],
         ENV,
-        Policy(elastic=True, **QUICK),
+        Policy(elastic=True, failures=KILLS, **QUICK),  # some are lost before their first step
     )
     shaking.join()
     assert not failed, failed
