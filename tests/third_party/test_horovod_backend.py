@@ -85,12 +85,15 @@ def test_unpinned_tensorflow_is_refused(backend):
 
 
 def test_every_mended_line_must_be_there_once(backend, tmp_path):
-    for name, line, _ in backend.MENDED:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"first\n{line}\nlast // {line}\n")
-    backend.mend(tmp_path)
+    before, after = {}, {}
     for name, line, instead in backend.MENDED:
-        assert (tmp_path / name).read_text() == f"first\n{instead}\nlast // {line}\n"
+        before[name] = before.get(name, "first\n") + f"{line}\nlast // {line}\n"
+        after[name] = after.get(name, "first\n") + f"{instead}\nlast // {line}\n"
+    for name, text in before.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    backend.mend(tmp_path)
+    assert {name: (tmp_path / name).read_text() for name in after} == after
     with pytest.raises(SystemExit, match="expected one line .* found 0"):
         backend.mend(tmp_path)  # the lines are no longer there
 

@@ -29,7 +29,9 @@ def test_a_pipeline_gives_every_group_once(written, form, parse, parallel):
     known = fingerprints(records.groups(tracks), list(records.fields(schema)))
     assert fingerprints(batches, list(records.fields(schema))) == known
     assert known.total() == manifest.groups
-    assert [len(b[records.LABELS]) for b in batches[:-1]] == [16] * (manifest.groups // 16)
+    # In parallel the short batch is not always the last one.
+    sizes = sorted((len(b[records.LABELS]) for b in batches), reverse=True)
+    assert sizes[: manifest.groups // 16] == [16] * (manifest.groups // 16)
     for name, (dtype, shape) in records.fields(schema).items():
         assert (batches[0][name].dtype, batches[0][name].shape[1:]) == (dtype, shape)
 
