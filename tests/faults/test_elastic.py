@@ -45,6 +45,7 @@ def check_went_on(found, whole, repeated: int) -> None:
     assert max(gaps) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "workers", "told"),
     [
@@ -119,6 +120,7 @@ def test_too_few_are_left(tmp_path):
     assert not (tmp_path / "out/summary.json").exists()
 
 
+@pytest.mark.slow
 def test_control_a_lost_or_repeated_group_would_be_seen(tmp_path, whole):
     """The check of the stream is no check that cannot fail."""
     for change in (lambda ids: ids[:-1], lambda ids: [*ids, ids[0]], lambda ids: [*ids[:-1], 89]):

@@ -179,6 +179,7 @@ def test_more_ranks_than_row_groups_train_all_the_same(shop, tmp_path):
     assert done.status == 0 and done.json["ranks"] == 3 and done.json["groups"] == 128
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TAOBAO.exists(), reason=f"the public Taobao log is not at {TAOBAO}")
 def test_taobao_from_its_csv_to_scores(tmp_path):
     logs, samples, run = tmp_path / "logs", tmp_path / "samples", tmp_path / "run"

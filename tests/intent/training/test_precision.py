@@ -39,6 +39,7 @@ def test_bfloat16_follows_float32():
         assert not np.array_equal(coarse, exact)
 
 
+@pytest.mark.slow
 def test_on_a_gpu_it_is_keras_own_policy(monkeypatch):
     monkeypatch.setattr(kernels, "operators", lambda: None)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/GPU:0"])
@@ -58,6 +59,7 @@ def test_a_cpu_without_kernels_stays_in_float32_and_says_so(monkeypatch, caplog)
     assert "no CPU kernels" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_cpu_without_the_unit_stays_in_float32_and_says_so(monkeypatch, caplog):
     if kernels.operators() is None:
         pytest.skip("the kernels are not compiled here")

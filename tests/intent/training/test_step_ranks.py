@@ -60,6 +60,7 @@ def alone() -> dict:
     return found
 
 
+@pytest.mark.slow
 @needs_horovod
 def test_two_ranks_give_about_what_one_gives_with_gradients_in_16_bits(tmp_path, alone):
     """And with the rows of the larger table that a step touches."""

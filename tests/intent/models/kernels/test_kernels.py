@@ -270,6 +270,7 @@ def test_the_same_bits_for_any_number_of_threads():
     assert one[1] != run_apart(1, "baseline")[1], "negative control: other sums have other bits"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instructions, lanes", [("baseline", "4"), ("avx2", "8")])
 def test_every_instruction_set_computes_the_same(instructions, lanes):
     """Some of these very tests, in a process held to another set than the best."""
