@@ -19,7 +19,7 @@ from cluster.member import called_home
 from cluster.processes import end_with_launcher
 from cluster.watchdog import Watchdog
 from intent.errors import IntentError
-from intent.training.comm import Communicator, PeerLost, Solo
+from intent.training.comm import Communicator, PeerLost, Solo, Unwatched
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,10 +31,8 @@ STALL_END_S, SILENCE_END_S = 120, 30
 STALL_VARIABLE = "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS"
 
 
-class HorovodCommunicator:
-    """Collectives over the processes that horovodrun or `launch` started."""
-
-    elastic = False
+class HorovodCommunicator(Unwatched):
+    """Collectives over the processes that horovodrun started."""
 
     rank: int
     size: int
@@ -113,30 +111,9 @@ class HorovodCommunicator:
                 raise
             raise PeerLost(_lost(self.rank, error)) from error
 
-    def changed(self) -> bool:
-        """The processes of a fixed set stay the same."""
-        return False
-
     def renew(self) -> list[str]:
         """A fixed set ends with its first loss."""
         raise PeerLost(f"rank {self.rank} belongs to a fixed set of processes, which lost one")
-
-    def asked_to_stop(self) -> str:
-        """A launcher asks by SIGTERM."""
-        return ""
-
-    def leave(self) -> bool:
-        """Nobody can go alone."""
-        return False
-
-    def report(self, updates: int) -> None:
-        """Nobody listens."""
-
-    def at_work(self) -> None:
-        """Nobody listens."""
-
-    def finish(self) -> None:
-        """Nobody listens."""
 
 
 def connect() -> Communicator:

@@ -95,12 +95,38 @@ class Communicator(Protocol):
         """Training is over and its results are there: nobody is to be missed any more."""
 
 
-class Solo:
+class Unwatched:
+    """What a communicator says whose processes nobody watches over: they stay as they are."""
+
+    elastic = False
+
+    def changed(self) -> bool:
+        """Nobody joins."""
+        return False
+
+    def asked_to_stop(self) -> str:
+        """Nobody asks, but by a signal."""
+        return ""
+
+    def leave(self) -> bool:
+        """Nobody can go alone."""
+        return False
+
+    def report(self, updates: int) -> None:
+        """Nobody listens."""
+
+    def at_work(self) -> None:
+        """Nobody listens."""
+
+    def finish(self) -> None:
+        """Nobody listens."""
+
+
+class Solo(Unwatched):
     """World size 1: the same code, with nobody to talk to."""
 
     rank = 0
     size = 1
-    elastic = False
 
     def allreduce(self, tensors: Sequence[tf.Tensor], name: str = "allreduce") -> list[tf.Tensor]:
         """The tensors themselves."""
@@ -134,27 +160,6 @@ class Solo:
         """Nothing can be lost."""
         yield
 
-    def changed(self) -> bool:
-        """Nobody joins."""
-        return False
-
     def renew(self) -> list[str]:
         """There is nobody to meet."""
         raise IntentError("a process that trains alone has lost nobody: a fault in the program")
-
-    def asked_to_stop(self) -> str:
-        """Nobody asks, but by a signal."""
-        return ""
-
-    def leave(self) -> bool:
-        """There are no others."""
-        return False
-
-    def report(self, updates: int) -> None:
-        """Nobody watches."""
-
-    def at_work(self) -> None:
-        """Nobody watches."""
-
-    def finish(self) -> None:
-        """Nobody watches."""
