@@ -18,6 +18,7 @@ from cluster import meeting
 from cluster.members import Act, Member, Members, name_of
 from cluster.policy import Policy
 from cluster.processes import STOP_S, Outcome, signals_noted
+from cluster.rendezvous import Rendezvous
 from cluster.starter import Relay, Starter, Worker
 
 LOOK_S = 0.05  # between two looks at the workers
@@ -82,7 +83,7 @@ class _Supervisor:
         self.argv, self.env, self.address, self.discover = argv, env, address, discover
         self.starter: Starter | None = None
         self.workers: dict[int, Worker] = {}
-        self.rendezvous: list[Any] = []
+        self.rendezvous = Rendezvous(address)
         self.given: dict[int, dict[str, str]] = {}  # Horovod's variables of each worker
         self.prepared = -1  # the generation that they are of
         self.news = 0  # of `members.told`, how many were given to the present generation
@@ -217,41 +218,15 @@ class _Supervisor:
         self.workers[number] = self.starter.start(host, self.argv, {**env, **call_home})
 
     def _prepare(self) -> None:
-        """Where the new generation meets: a rendezvous of its own, since keys of old ones stay."""
+        """Let the members of a new generation meet."""
         members = self.members
         if members.generation == self.prepared:
             if members.over:  # who is still in there would wait for who is gone
-                self._close_rendezvous(0)
+                self.rendezvous.close()
             return
-        from horovod.runner.common.util.hosts import SlotInfo
-        from horovod.runner.gloo_run import create_slot_env_vars
-        from horovod.runner.http.http_server import RendezvousServer
-
-        slots = slot_numbers([members.workers[n].host for n in members.ranks])
-        infos = [SlotInfo(**slot) for slot in slots]
-        server = RendezvousServer()
-        port = server.start()
-        server.init(infos)
-        self.rendezvous.append(server)
-        common = {
-            "HOROVOD_GLOO_RENDEZVOUS_ADDR": self.address,
-            "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
-            "HOROVOD_CONTROLLER": "gloo",
-            "HOROVOD_CPU_OPERATIONS": "gloo",
-        }
-        self.given = {
-            number: {k: str(v) for k, v in (common | create_slot_env_vars(info)).items()}
-            for number, info in zip(members.ranks, infos, strict=True)
-        }
+        given = self.rendezvous.open([members.workers[n].host for n in members.ranks])
+        self.given = dict(zip(members.ranks, given, strict=True))
         self.prepared, self.news = members.generation, len(members.told)
-        self._close_rendezvous(1)
-
-    def _close_rendezvous(self, keep: int) -> None:
-        """Stop all but the newest `keep`: who asks them then hears at once that they are gone."""
-        while len(self.rendezvous) > keep:
-            server = self.rendezvous.pop(0)
-            server.stop()
-            server._httpd.server_close()  # which `stop` leaves open
 
     def _show(self) -> None:
         """Say who was lost and who came."""
@@ -294,26 +269,4 @@ class _Supervisor:
         if self.starter is not None:
             self.starter.close()
         self.server.close()
-        self._close_rendezvous(0)
-
-
-def slot_numbers(hosts: Sequence[str]) -> list[dict[str, Any]]:
-    """Horovod's numbers of each rank, from the host of each rank (equal hosts side by side).
-
-    A local rank counts within a host, a cross rank over the hosts that have this local rank.
-    """
-    local: list[int] = []
-    for rank, host in enumerate(hosts):
-        local.append(hosts[:rank].count(host))
-    return [
-        {
-            "hostname": host,
-            "rank": rank,
-            "local_rank": local[rank],
-            "cross_rank": local[:rank].count(local[rank]),
-            "size": len(hosts),
-            "local_size": list(hosts).count(host),
-            "cross_size": local.count(local[rank]),
-        }
-        for rank, host in enumerate(hosts)
-    ]
+        self.rendezvous.close()

@@ -8,7 +8,6 @@ import pytest
 
 from cluster.members import Members
 from cluster.policy import Policy
-from cluster.supervisor import slot_numbers
 
 POLICY = Policy(elastic=True, start_s=100, silence_s=10, stall_s=20, first_stall_s=60, wait_s=30)
 
@@ -111,14 +110,6 @@ def test_the_ranks_of_a_host_are_neighbours():
         members.join(number, 0.0)
     members.tick(0.0)
     assert members.ranks == [0, 2, 1]
-    assert slot_numbers(["a", "a", "b"]) == [
-        {"hostname": "a", "rank": 0, "local_rank": 0, "cross_rank": 0}
-        | {"size": 3, "local_size": 2, "cross_size": 2},
-        {"hostname": "a", "rank": 1, "local_rank": 1, "cross_rank": 0}
-        | {"size": 3, "local_size": 2, "cross_size": 1},
-        {"hostname": "b", "rank": 2, "local_rank": 0, "cross_rank": 1}
-        | {"size": 3, "local_size": 1, "cross_size": 2},
-    ]
 
 
 def test_the_coordinating_rank_may_be_lost_like_any_other():
