@@ -1,6 +1,6 @@
 """The coordinator's process: starts the workers, lets them meet, watches, and decides.
 
-It holds no weights: rank 0 does. Workers call home (`cluster.meeting`), `cluster.members` decides,
+It holds no weights: rank 0 does. Workers call home (`cluster.meeting`), `cluster.rules` decides,
 and a `Starter` (`cluster.starter`) starts and kills.
 """
 
@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster import meeting
+from cluster.endings import as_exit_status
 from cluster.members import Act, Member, Members, name_of
 from cluster.policy import Policy
 from cluster.processes import STOP_S, Outcome, signals_noted
 from cluster.rendezvous import Rendezvous
+from cluster.rules import due
 from cluster.starter import Relay, Starter, Worker
 
 LOOK_S = 0.05  # between two looks at the workers
@@ -156,7 +158,7 @@ class _Supervisor:
             now = time.monotonic()
             self._look(now)
             with self.lock:
-                acts = [] if self.ending or self.stop else self.members.tick(now)
+                acts = [] if self.ending or self.stop else due(self.members, now)
                 self._prepare()
             for act in acts:
                 self._do(act, now)
@@ -254,7 +256,7 @@ class _Supervisor:
             if first is None:
                 return Outcome(1, "the workers ended with status 0 without having met")
             if first.status:  # the model is there, and something went wrong afterwards
-                status = first.status if first.status > 0 else 128 - first.status
+                status = as_exit_status(first.status)
                 return Outcome(status, f"{name_of(first)} failed at the very end")
             return Outcome(0)
         culprit: Member | None = self.members.workers.get(self.ending.number)

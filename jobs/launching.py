@@ -72,8 +72,8 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
 @contextmanager
 def as_worker() -> Iterator[None]:
     """A block of training, as a supervisor's worker if this process is one."""
+    from cluster.endings import CRASHED
     from cluster.member import called_home
-    from cluster.members import CRASHED
 
     member, role, came = called_home(), None, False
     if member is None and (role := _role()) is not None:
