@@ -3,7 +3,7 @@
 A PEP 517 backend: `pip install ./third_party/horovod` calls the two hooks at the end of this file.
 Horovod's source distribution cannot be an ordinary requirement: it is compiled against TensorFlow,
 which pip's isolated build does not have. Nothing of Horovod's source is kept here: pip downloads
-it and checks its hash (sdist.txt), three lines are mended, and its own setup.py does the rest.
+it and checks its hash (sdist.txt), some lines are mended, and its own setup.py does the rest.
 
 INTENT_CACHE is the folder that keeps the wheels (~/.cache/intent). Horovod's own build variables
 (HOROVOD_GPU_OPERATIONS=NCCL, which is untried, and so on) reach the build, and make another wheel.
@@ -51,6 +51,63 @@ MEETING_FAILED = """\
       return;
     }"""
 
+# Horovod's thread asks the other ranks every cycle what is ready, whether anything is or not. That
+# takes a tenth of the core of a rank that has one (cycles of 1 ms), and a sum waits for the next
+# cycle. Instead it waits until something is there to be summed, and looks by itself only now and
+# then: every cycle as long as something waits for other ranks, else every 50 ms.
+SLEEP = """\
+  if (sleep_duration > std::chrono::steady_clock::duration::zero()) {
+    std::this_thread::sleep_for(sleep_duration);
+  }"""
+WAIT = """\
+  bool waiting = false;
+  for (auto id : state.process_set_table.Ids()) {
+    waiting |= state.process_set_table.Get(id).tensor_queue.HasEntries();
+  }
+  if (!waiting) {
+    sleep_duration += std::chrono::milliseconds(50);
+  }
+  if (sleep_duration > std::chrono::steady_clock::duration::zero()) {
+    TensorQueue::AwaitEntry(sleep_duration);
+  }"""
+DECLARED = """\
+  bool HasEntries() const;
+
+  // Returns once an entry was added to any queue since the last return, or after `longest`.
+  static void AwaitEntry(std::chrono::steady_clock::duration longest);
+"""
+DEFINED = """\
+namespace {
+// Never destroyed: the thread may still wait when the process exits.
+std::mutex& bell_mutex = *new std::mutex;
+std::condition_variable& bell = *new std::condition_variable;
+bool rung = false;
+
+void Ring() {
+  std::lock_guard<std::mutex> guard(bell_mutex);
+  rung = true;
+  bell.notify_one();
+}
+} // namespace
+
+bool TensorQueue::HasEntries() const {
+  std::lock_guard<std::mutex> guard(mutex_);
+  return !tensor_table_.empty();
+}
+
+void TensorQueue::AwaitEntry(std::chrono::steady_clock::duration longest) {
+  std::unique_lock<std::mutex> lock(bell_mutex);
+  bell.wait_for(lock, longest, [] { return rung; });
+  rung = false;
+}
+"""
+QUEUE = "horovod/common/tensor_queue"
+RETURNED = "\n  return Status::OK();"
+ADDED = (
+    "  message_queue_.push(std::move(message));",
+    "    message_queue_.push(std::move(messages[i]));\n  }",
+)
+
 # Lines that are changed: file, line, what it becomes.
 MENDED = [
     # From 2.19 on, TensorFlow's wheel lacks XLA headers that this file includes. All of its code is
@@ -85,6 +142,16 @@ MENDED = [
         "    // Reset initialization flag",
         "    horovod_global.initialization_failed = false;",
     ),
+    ("horovod/common/operations.cc", SLEEP, WAIT),
+    (f"{QUEUE}.h", "#include <iostream>", "#include <chrono>\n#include <iostream>"),
+    (f"{QUEUE}.h", "  void RemoveJoinTensor();", f"{DECLARED}\n  void RemoveJoinTensor();"),
+    (f"{QUEUE}.cc", "#include <assert.h>", "#include <assert.h>\n#include <condition_variable>"),
+    (
+        f"{QUEUE}.cc",
+        "// Add a TensorTableEntry as well as its message to the queue.",
+        f"{DEFINED}\n// Add a TensorTableEntry as well as its message to the queue.",
+    ),
+    *((f"{QUEUE}.cc", line + RETURNED, f"{line}\n  Ring();{RETURNED}") for line in ADDED),
 ]
 
 TOOLS = ["pip", "setuptools<70", "wheel", "packaging", "cloudpickle", "psutil", "pyyaml"]
