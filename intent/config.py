@@ -162,8 +162,10 @@ class TrainConfig(Section):
     compression: Literal["none", "float16", "bfloat16"] = Field(
         "none", description="of gradients between ranks; sums are in float32"
     )
-    sparse_embeddings: Literal["auto", "never"] = Field(
-        "auto", description="of large tables, reduce only the rows that a step touches, or all"
+    sparse_embeddings: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="of large tables, reduce only the rows that a step touches; auto: of tables "
+        "with more rows than a step has actions",
     )
     random_labels: bool = Field(
         False, description="control: train on labels drawn by lot; the AUC must fall to chance"

@@ -20,14 +20,14 @@ from benchmarks.reduce.ids import zipf_batch
 from benchmarks.step import batches as files
 from benchmarks.step.batches import LABELS
 
-NEVER = {"sparse_embeddings": "never"}
+NEVER, ALWAYS = ({"sparse_embeddings": how} for how in ("never", "always"))
 VARIANTS = {  # name -> settings of train, whether everything is one group
     "dense": (NEVER, False),
     "dense_one_group": (NEVER, True),
-    "sparse": ({}, False),
-    "sparse_one_group": ({}, True),
-    "float16": ({"compression": "float16"}, False),
-    "bfloat16": ({"compression": "bfloat16"}, False),
+    "sparse": (ALWAYS, False),
+    "sparse_one_group": (ALWAYS, True),
+    "float16": ({"compression": "float16", **ALWAYS}, False),
+    "bfloat16": ({"compression": "bfloat16", **ALWAYS}, False),
     "float16_dense": ({"compression": "float16", **NEVER}, False),
     "micro_batches_2": ({"micro_batches": 2}, False),
     "micro_batches_4": ({"micro_batches": 4}, False),

@@ -112,7 +112,7 @@ class _Trainer:
         self.optimizer = adam(config, model)
         self.variables = [*model.variables, *self.optimizer.variables]
         labels = [task.name for task in feed.schema.tasks]
-        self.step = make_step(model, self.optimizer, labels, config, comm)
+        self.step = make_step(model, self.optimizer, labels, config, comm, feed.schema.length)
         self.score = make_scoring_step(model, labels)
         self.meter = Meter(self.tasks)
         self.standing = Standing()

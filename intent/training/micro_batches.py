@@ -16,19 +16,19 @@ def in_pieces(backward: Callable, batch: tuple, pieces: int, zeros: Callable):
 
     Args:
         backward: gives a structure of tensors whose shapes do not depend on the batch.
-        batch: tensors, or dicts of tensors, with B first; B is known when this is compiled.
+        batch: tensors, or dicts of tensors, with B first.
         pieces: at most one for each of the B groups is made. Sizes differ by 1 at most.
         zeros: gives the sum of no pieces.
     """
-    rows = tf.nest.flatten(batch)[0].shape[0]
-    pieces = min(pieces, rows)
-    if pieces <= 1:
+    if pieces == 1:
         return backward(*batch)
+    rows = tf.shape(tf.nest.flatten(batch)[0])[0]
+    count = tf.minimum(pieces, rows)
 
     def add(i, sums):
-        start, end = i * rows // pieces, (i + 1) * rows // pieces
+        start, end = i * rows // count, (i + 1) * rows // count
         piece = tf.nest.map_structure(lambda x: x[start:end], batch)
         return i + 1, tf.nest.map_structure(tf.add, sums, backward(*piece))
 
     start = tf.constant(0), zeros()
-    return tf.while_loop(lambda i, _: i < pieces, add, start, parallel_iterations=1)[1]
+    return tf.while_loop(lambda i, _: i < count, add, start, parallel_iterations=1)[1]

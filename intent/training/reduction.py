@@ -70,19 +70,26 @@ def reduce_all(
         return found
 
     shapes = [t.shape for t in figures]
-    counted = tf.concat([tf.reshape(t, [-1]) for t in figures], axis=0)
-    (counted,) = add_up([counted], "step.figures", "none")
+    exact = [tf.concat([tf.reshape(t, [-1]) for t in figures], axis=0)]
+    whole = [i for i in range(len(gradients)) if i not in rows]
+    # Every message costs a ring of latencies: figures travel with gradients that are exact, too.
+    along = exact if whole and compression == "none" else []
+    if not along:
+        exact = add_up(exact, "step.figures", "none")
     if rows:
         picked = [tf.gather(gradients[i], chosen) for i, chosen in rows.items()]
         for (i, chosen), part in zip(
             rows.items(), add_up(picked, "step.rows", compression), strict=True
         ):
             sums[i] = tf.scatter_nd(chosen[:, None], part, gradients[i].shape)
-    whole = [i for i in range(len(gradients)) if i not in rows]
     for number, group in enumerate(buckets(gradients, whole, bucket_bytes)):
-        found = add_up([gradients[i] for i in group], f"step.{number}", compression)
-        for i, part in zip(group, found, strict=True):
+        own = [gradients[i] for i in group]
+        found = add_up([*own, *along], f"step.{number}", compression)
+        for i, part in zip(group, found[: len(group)], strict=True):
             sums[i] = part
+        if along:
+            exact, along = found[len(group) :], []
+    (counted,) = exact
     parts = tf.split(counted, [shape.num_elements() for shape in shapes])
     done = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
     with tf.control_dependencies([*sums, *done]):
@@ -94,14 +101,16 @@ def buckets(
     gradients: Sequence[tf.Tensor], positions: Sequence[int], least: int | None
 ) -> list[list[int]]:
     """`positions` from the last to the first, in groups of at least so many bytes each."""
-    groups, full = [], True
+    groups: list[list[int]] = []
+    length = 0  # of the last group
     for i in reversed(positions):
-        if full:
+        if not groups or (least is not None and length >= least):
             groups.append([])
             length = 0
         groups[-1].append(i)
         length += 4 * gradients[i].shape.num_elements()
-        full = least is not None and length >= least
+    if len(groups) > 1 and length < least:
+        groups[-2:] = [groups[-2] + groups[-1]]
     return groups
 
 

@@ -17,11 +17,12 @@ import tensorflow as tf
 from intent.config import TrainConfig
 from intent.errors import IntentError
 from intent.models.losses import step_loss
+from intent.training.any_batch import any_batch
 from intent.training.comm import Communicator
 from intent.training.micro_batches import in_pieces
 from intent.training.reduction import BUCKET_BYTES, nothing_to_reduce, reduce_all
 from intent.training.running_auc import BINS, count_logits
-from intent.training.touched import large_tables, touched_rows
+from intent.training.touched import touched_rows, watched_tables
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -89,6 +90,7 @@ def make_step(
     labels: Sequence[str],
     config: TrainConfig,
     comm: Communicator,
+    length: int = 0,
     bucket_bytes: int | None = BUCKET_BYTES,
 ) -> Callable[..., StepOutcome]:
     """A training step `step(inputs, labels_BL, weights_B, total, rate, flags_F) -> StepOutcome`.
@@ -96,9 +98,11 @@ def make_step(
     Each rank computes its part of the loss over the `total` groups of all ranks; the parts and
     their gradients are summed over ranks, so the update is the same for any number of ranks. It is
     applied once all sums are there: where another rank is lost, the step raises PeerLost and
-    weights and optimizer are as before it. `comm.size` may change between two steps.
+    weights and optimizer are as before it. `comm.size` may change between two steps, and so may the
+    number of groups: nothing is compiled anew. `optimizer` is built already (`adam`).
 
-    `bucket_bytes` is for measurements, see `intent.training.reduction`.
+    `length` is that of a full window, by which large tables may be left whole, see
+    `intent.training.touched`. `bucket_bytes` is for measurements, see `intent.training.reduction`.
 
     The step takes labels uint8 [B, L] in the order of `labels`, weights float32 [B] (0 for
     filler), the number `total`, the learning rate `rate` and float32 [F] `flags_F`, of which every
@@ -112,7 +116,7 @@ def make_step(
 
     how = config.compression
     alone = comm.size == 1 and not comm.elastic
-    tables = [] if alone or config.sparse_embeddings == "never" else large_tables(model)
+    tables = [] if alone else watched_tables(model, config, length)
 
     def nothing():
         """What `backward` gives for no groups."""
@@ -149,10 +153,12 @@ def make_step(
             optimizer.apply(clipped(reduced.gradients, config.clip_norm), trainable)
         return *reduced.figures, reduced.seconds, reduced.bytes_sent + asked
 
+    run = any_batch(compiled, 3)
+
     def step(inputs, labels_BL, weights_B, total, rate, flags_F) -> StepOutcome:
         numbers = (tf.constant(x, tf.float32) for x in (total, rate, flags_F))
         with comm.guard():
-            found = compiled(inputs, labels_BL, weights_B, *numbers, tf.constant(comm.size))
+            found = run(inputs, labels_BL, weights_B, *numbers, tf.constant(comm.size))
             loss, flags, counts, seconds, sent = (x.numpy() for x in found)
         return StepOutcome(float(loss), flags, counts.astype(np.int64), float(seconds), int(sent))
 
@@ -168,7 +174,7 @@ def clipped(gradients: list[tf.Tensor], norm: float | None) -> list[tf.Tensor]:
 def make_scoring_step(
     model: keras.Model, labels: Sequence[str]
 ) -> Callable[[Mapping[str, np.ndarray]], tf.Tensor]:
-    """A compiled `score(inputs)` that returns probabilities float32 [B, T]."""
+    """A compiled `score(inputs)` that returns probabilities float32 [B, T], see `any_batch`."""
     tasks = learned_tasks(model, labels)
 
     @tf.function
@@ -176,4 +182,4 @@ def make_scoring_step(
         logits = model(inputs, training=False)
         return tf.sigmoid(tf.cast(tf.stack([logits[t] for t in tasks], axis=1), tf.float32))
 
-    return score
+    return any_batch(score, 1)

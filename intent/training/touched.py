@@ -3,6 +3,10 @@
 The gradient of a table is 0 in every row whose id no rank has in its batch. Ranks find the rows
 that one of them has (their union) before the gradients are there, from the ids alone, and then add
 up only those. The sums are the same numbers as the whole table's.
+
+That takes two more messages a step, so it is done only for a table with more rows than a step can
+have actions (`train.sparse_embeddings: auto`). Real ids follow Zipf's law: as many actions as rows
+touch about a quarter of them, three times as many a half.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from intent.config import TrainConfig
 from intent.models.embedding import ActionEmbedding
 from intent.training import traffic
 from intent.training.comm import Communicator
@@ -35,6 +40,15 @@ class Table:
     source: str
     column: int
     rows: int
+
+
+def watched_tables(model: keras.Model, config: TrainConfig, length: int) -> list[Table]:
+    """The large tables of whose rows only those are summed that a step touches.
+
+    `length` is that of a full window. The choice depends on nothing that ranks could differ in.
+    """
+    least = {"never": float("inf"), "always": 0, "auto": config.batch_size * length}
+    return [t for t in large_tables(model) if t.rows > least[config.sparse_embeddings]]
 
 
 def large_tables(model: keras.Model) -> list[Table]:

@@ -30,7 +30,7 @@ def steps(settings: dict, comm: Communicator, bucket_bytes: int | None = None) -
     config = small.config(**settings).train
     model = small.model(small.config())
     labels = [task.name for task in small.SCHEMA.tasks]
-    step = make_step(model, adam(config, model), labels, config, comm, bucket_bytes)
+    step = make_step(model, adam(config, model), labels, config, comm, bucket_bytes=bucket_bytes)
     found = {"losses": [], "counts": 0, "bytes": [], "flags": []}
     for batch in small.MemoryFeed(GROUPS, BATCH, comm).batches(0):
         longest = int((batch.inputs["tap"][..., 0] > 0).sum(axis=1).max())

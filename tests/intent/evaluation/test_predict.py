@@ -42,13 +42,13 @@ def learnt():
     """A logit for each level of the profile, learnt from thinned negatives."""
     import keras
 
-    from intent.training.step import make_step, pick_inputs
+    from intent.training.step import adam, make_step, pick_inputs
 
     feed, tasks = Shop(60_000, RATE, seed=3), [task.name for task in TASKS]
     level = keras.Input((1,), name="profile", dtype="uint8")
     logits = {t: keras.layers.Flatten()(keras.layers.Embedding(10, 1)(level))[:, 0] for t in tasks}
     model = keras.Model({"profile": level}, logits)
-    step = make_step(model, keras.optimizers.Adam(), tasks, TrainConfig(), Solo())
+    step = make_step(model, adam(TrainConfig(), model), tasks, TrainConfig(), Solo())
     for epoch, rate in enumerate((0.1, 0.03, 0.01)):
         for b in feed.batches(epoch):
             inputs = pick_inputs(model, b.inputs)

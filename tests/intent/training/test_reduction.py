@@ -83,5 +83,6 @@ def test_buckets_begin_at_the_end_and_hold_everything_once():
     tensors = [tf.zeros(shape) for shape in SHAPES]
     assert buckets(tensors, range(5), None) == [[4, 3, 2, 1, 0]]
     assert buckets(tensors, range(5), 1) == [[4], [3], [2], [1], [0]]
-    assert buckets(tensors, [0, 2, 3, 4], 1800) == [[4, 3], [2, 0]]
+    assert buckets(tensors, [0, 1, 3, 4], 1800) == [[4, 3], [1, 0]]
+    assert buckets(tensors, [0, 2, 3, 4], 1800) == [[4, 3, 2, 0]]  # a small rest is no message
     assert buckets(tensors, [], None) == []

@@ -41,23 +41,24 @@ def model() -> keras.Model:
 NO_FLAGS = np.zeros(0, np.float32)
 
 
-def batch(positions: int, seed: int) -> tuple:
+def batch(positions: int, seed: int, groups: int = 5) -> tuple:
     rng = np.random.default_rng(seed)
-    ids = random_groups(SCHEMA, rng.integers(0, positions + 1, 5).tolist(), seed)
+    ids = random_groups(SCHEMA, rng.integers(0, positions + 1, groups).tolist(), seed)
     inputs = {k: v[:, :positions] if v.ndim == 3 else v for k, v in ids.items()}
-    return inputs, rng.integers(0, 2, (5, 2)).astype(np.uint8), np.ones(5, np.float32)
+    return inputs, rng.integers(0, 2, (groups, 2)).astype(np.uint8), np.ones(groups, np.float32)
 
 
-def test_each_length_is_compiled_once(model):
+def test_each_length_is_compiled_once_for_any_number_of_groups(model):
     step = make_step(model, adam(TrainConfig(), model), TASKS, TrainConfig(), Solo())
     score = make_scoring_step(model, TASKS)
     compiled = []
     for seed, rung in enumerate([0, 0, 1, 0, 1]):
-        arrays = batch(LADDER[rung], seed)
-        outcome = step(*arrays, 5, 0.001 * seed, NO_FLAGS)  # a rate compiles nothing
-        assert np.isfinite(outcome.loss) and outcome.counts.sum() == 5 * 2
-        score(arrays[0])
-        counts = {f.experimental_get_tracing_count() for f in (step.compiled, score)}
+        groups = 5 + seed
+        arrays = batch(LADDER[rung], seed, groups)
+        outcome = step(*arrays, groups, 0.001 * seed, NO_FLAGS)  # a rate compiles nothing
+        assert np.isfinite(outcome.loss) and outcome.counts.sum() == groups * 2
+        assert score(arrays[0]).shape == (groups, 2)
+        counts = {f.compiled.experimental_get_tracing_count() for f in (step, score)}
         compiled.append(counts)
     assert compiled == [{1}, {1}, {2}, {2}, {2}]
 
@@ -105,8 +106,8 @@ COARSE = {"compression": "float16"}
 @pytest.mark.parametrize(
     ("lost", "settings", "waits"),
     [
-        ("step.figures", {}, True),
-        pytest.param("step.figures", {}, False, id="control"),
+        ("step.figures", COARSE, True),
+        pytest.param("step.figures", COARSE, False, id="control"),
         ("step.rows", {}, True),
         pytest.param("step.0", {}, True, marks=pytest.mark.slow),
         pytest.param("step.0", {}, False, id="control_of_gradients", marks=pytest.mark.slow),
@@ -136,7 +137,7 @@ def test_a_step_that_loses_a_peer_changes_nothing(model, monkeypatch, lost, sett
 def test_ids_enter_the_graph_as_they_are_stored_and_are_widened_there(model):
     inputs, _, _ = batch(4, seed=0)
     assert {ids.dtype.name for ids in inputs.values()} == {"uint8", "uint16"}
-    score = make_scoring_step(model, TASKS).get_concrete_function(inputs)
+    score = make_scoring_step(model, TASKS).compiled.get_concrete_function(inputs)
     taken = {t.dtype.name for t in tf.nest.flatten(score.structured_input_signature)}
     assert taken == {"uint8", "uint16"}
     entries = [op for op in score.graph.get_operations() if op.type == "Placeholder"]

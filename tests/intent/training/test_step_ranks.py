@@ -17,7 +17,7 @@ from tests.support import reduction_job as job
 
 ROOT = Path(__file__).parents[3]
 ENV = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-NEVER = {"sparse_embeddings": "never"}
+NEVER, ALWAYS = ({"sparse_embeddings": how} for how in ("never", "always"))
 
 needs_horovod = pytest.mark.skipif(
     importlib.util.find_spec("horovod") is None, reason="Horovod is not installed (make setup)"
@@ -64,7 +64,7 @@ def alone() -> dict:
 @needs_horovod
 def test_two_ranks_give_about_what_one_gives_with_gradients_in_16_bits(tmp_path, alone):
     """And with the rows of the larger table that a step touches."""
-    (coarse,) = on_two(tmp_path, {"train": {"compression": "float16"}})
+    (coarse,) = on_two(tmp_path, {"train": {"compression": "float16", **ALWAYS}})
     assert coarse["losses"] == pytest.approx(alone["losses"], rel=1e-3)
     assert 0 < gap(coarse, alone) < 1e-2
     assert counted(coarse) == counted(alone) == job.GROUPS * 2
@@ -73,8 +73,9 @@ def test_two_ranks_give_about_what_one_gives_with_gradients_in_16_bits(tmp_path,
 @needs_horovod
 @pytest.mark.slow
 def test_two_ranks_with_every_setting(tmp_path, alone):
-    both, clip = {"compression": "bfloat16", "micro_batches": 2}, {"clip_norm": 0.01}
-    settings = [{}, NEVER, both, {"micro_batches": 3}, clip]
+    both = {"compression": "bfloat16", "micro_batches": 2, **ALWAYS}
+    clip = {"clip_norm": 0.01}
+    settings = [ALWAYS, NEVER, both, {"micro_batches": 3}, clip]
     sparse, dense, coarse, pieces, clipped, buckets = on_two(
         tmp_path, *({"train": each} for each in settings), {"bucket_bytes": 500}
     )

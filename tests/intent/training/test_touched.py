@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from intent.config import ModelConfig
+from intent.config import ModelConfig, TrainConfig
 from intent.models import dipn
 from intent.training import touched
-from intent.training.touched import Table, large_tables, touched_rows
+from intent.training.touched import Table, large_tables, touched_rows, watched_tables
 from tests.intent.groups import small_schema
 from tests.support.thread_ranks import on_ranks
 
@@ -35,6 +35,24 @@ def test_tables_are_found_with_their_ids(settings, monkeypatch):
         assert table.rows == view.features[table.column].rows
     views = [v for v in SCHEMA.views if v.name in model.input]
     assert len(found) == sum(v.width for v in views)
+
+
+def test_a_table_is_watched_where_a_step_has_fewer_actions_than_it_has_rows(monkeypatch):
+    monkeypatch.setattr(touched, "LEAST_BYTES", 0)
+    model = build()
+    tables = large_tables(model)
+
+    def watched(**settings):
+        return watched_tables(model, TrainConfig(**settings), SCHEMA.length)
+
+    rows = sorted({t.rows for t in tables})
+    assert len(rows) > 1 and rows[-1] > 2 * SCHEMA.length
+    for batch in (1, 2, 3, 10**6):
+        found = watched(batch_size=batch)
+        assert found == [t for t in tables if t.rows > batch * SCHEMA.length]
+    assert watched(batch_size=1) and not watched(batch_size=10**6)
+    assert watched(batch_size=10**6, sparse_embeddings="always") == tables
+    assert watched(batch_size=1, sparse_embeddings="never") == []
 
 
 def test_small_tables_travel_whole(monkeypatch):
