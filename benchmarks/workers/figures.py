@@ -13,8 +13,6 @@ WORKERS = (8, 32, 100, 512)
 GIGABITS = (10, 25, 100)
 LATENCIES_US = (10, 25, 50, 100)
 LATENCY_S = 50e-6  # of a send by TCP between two machines of a data center, see the page
-SUMS = 4  # of a step: the heads, the other gradients, rows of large tables, loss and histogram
-WORDS = 1.5  # the ring without bytes that is under way when the gradients are there, and the next
 FIGURES_BYTES = 16 * 1024  # of the figures at most: two histograms
 BATCH = 128  # groups of a worker in a step: TrainConfig.batch_size over two ranks
 EVERY = (500, 100)
@@ -93,7 +91,7 @@ def step_of(found: dict, head: int | None, rows: int) -> Step:
     one = found["steps"][head]
     fixed, _ = costs(found["sums"])
     return Step(
-        median(one["times"][rows]), 4 * one["parameters"] + FIGURES_BYTES, SUMS, WORDS, fixed
+        median(one["times"][rows]), 4 * one["parameters"] + FIGURES_BYTES, one["sums"], fixed
     )
 
 

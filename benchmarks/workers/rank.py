@@ -46,13 +46,20 @@ def main(address: str, options: dict) -> None:
     model = build(schema, config.model)
     home = Client(address)
     home.send({"pid": os.getpid(), "rank": comm.rank, "place": place, "kernels": _kernels(),
-               "parameters": model.count_params()})  # fmt: skip
+               "parameters": model.count_params(), "sums": _sums(model)})  # fmt: skip
     desk = Desk(home, config.train, comm)
     if options["free"] or (member and member.generation > 0):  # a replacement is told nothing
         desk.free, desk.rows = True, options["rows"]
     feed = DeskFeed(schema, make_groups(schema, options["groups"]), desk, options["ranks"])
     fit(model, feed, None, config.train, comm, RunDir(Path(options["folder"]), config,
                                                       manifest(schema)))  # fmt: skip
+
+
+def _sums(model) -> int:
+    from intent.training.reduction import BUCKET_BYTES, buckets
+
+    gradients = [v.value for v in model.trainable_variables]
+    return len(buckets(gradients, range(len(gradients)), BUCKET_BYTES))
 
 
 def _kernels() -> bool:

@@ -5,8 +5,8 @@ A ring over N workers passes every byte on in 2 (N-1) sends of a N-th part each 
 
     T = 2 (N-1)/N * S/b + 2 (N-1) * l
 
-A step makes several such sums one after the other. Before them Horovod's workers tell each other
-what is ready, in a small ring of its own that they run over and over.
+A step makes several such sums one after the other. Before each Horovod's workers tell each other
+what is ready, in a ring of its own that has hardly a byte.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Step:
         compute_s: without other workers.
         bytes: of all that is summed.
         sums: one after the other.
-        words: rings without bytes before them.
         fixed_s: whatever the bytes and the number of workers are.
         overlap: share of the sums' time that is hidden behind computing.
     """
@@ -52,7 +51,6 @@ class Step:
     compute_s: float
     bytes: float
     sums: int
-    words: float = 0.0
     fixed_s: float = 0.0
     overlap: float = 0.0
 
@@ -81,7 +79,7 @@ def efficiency(workers: int, step: Step, network: Network, form=ring_s) -> float
         return 1.0
     empty = form(workers, 0, network)
     sums = form(workers, step.bytes, network) + (step.sums - 1) * empty
-    together = sums + step.words * empty + step.fixed_s
+    together = sums + step.sums * empty + step.fixed_s
     return step.compute_s / (step.compute_s + (1 - step.overlap) * together)
 
 

@@ -44,8 +44,7 @@ class Size:
 
 
 OTHERS = {  # jobs of two ranks that show where time goes
-    "static_5ms": {"env": {"HOROVOD_CYCLE_TIME": "5"}},
-    "static_dense": {"train": {"sparse_embeddings": "never"}},
+    "static_sparse": {"train": {"sparse_embeddings": "always"}},
 }
 Turn = dict  # of `_turn`; "rate" is groups a second
 
@@ -110,11 +109,16 @@ def scaling(size: Size, say: Callable[[str], None]) -> dict:
         found["idle"] = {name: _idle(job, size) for name, job in jobs.items()}
         if size.small:  # there is no time for jobs of their own
             times = {size.rows: [t["step_s"] for t in found["turns"]["alone_0"]]}
-            found["steps"] = {4: {"parameters": one.hellos[0]["parameters"], "times": times}}
+            found["steps"] = {4: facts(one) | {"times": times}}
             jobs["elastic"].go_on()
             jobs["elastic"].send(do="run", rows=size.rows)
             found["recovery"] = losses(jobs["elastic"], size.kills, size.freezes, say)
     return found
+
+
+def facts(job: Job) -> dict:
+    """Weights of its model, and messages in which their gradients travel."""
+    return {name: job.hellos[0][name] for name in ("parameters", "sums")}
 
 
 def _idle(job: Job, size: Size) -> float:
@@ -126,8 +130,8 @@ def _idle(job: Job, size: Size) -> float:
 
 
 def step_times(size: Size) -> dict:
-    """position_width -> parameters and, for each number of groups, seconds of a step of one rank
-    on one core, one number for each turn."""
+    """position_width -> `facts` and, for each number of groups, seconds of a step of one rank on
+    one core, one number for each turn."""
     found = {}
     with ExitStack() as stack:
         jobs = {}
@@ -145,7 +149,7 @@ def step_times(size: Size) -> dict:
         runs = in_turns(turns, size.turns)
         for head in size.heads:
             times = {r: [t["step_s"] for t in runs[head, r]] for r in size.batches}
-            found[head] = {"parameters": jobs[head].hellos[0]["parameters"], "times": times}
+            found[head] = facts(jobs[head]) | {"times": times}
     return found
 
 

@@ -15,6 +15,7 @@ def turn(rate, seconds=10.0, **more):
 
 
 def found(static=195.0, elastic=194.0, saved=10.1, step_s=0.8):
+    times = {64: [step_s / 2] * 3, 128: [step_s] * 3}
     return {
         "size": asdict(FULL),
         "turns_kernels": True,
@@ -31,8 +32,8 @@ def found(static=195.0, elastic=194.0, saved=10.1, step_s=0.8):
         "checkpoints": {"with": [turn(1.0, saved)] * 3, "without": [turn(1.0, 9.9)] * 3},
         "sums": {1024: 0.001, 1024 + 10**6: 0.003},
         "steps": {
-            4: {"parameters": 10**6, "times": {64: [step_s / 2] * 3, 128: [step_s] * 3}},
-            None: {"parameters": 7 * 10**6, "times": {64: [step_s / 2] * 3, 128: [step_s] * 3}},
+            4: {"parameters": 10**6, "sums": 2, "times": times},
+            None: {"parameters": 7 * 10**6, "sums": 3, "times": times},
         },
         "recovery": {
             "killed": [{"met_s": 1.0, "step_s": s, "joined_s": 9.0, "both_s": 10.0, "which": i % 2}

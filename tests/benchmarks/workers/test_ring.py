@@ -34,17 +34,17 @@ def test_a_tree_of_sixteen():
 
 
 def test_efficiency_by_hand():
-    # Two sums and one and a half rings of words: 2.5 rings of 60 us without bytes, one of 1.56 ms,
-    # and 1 ms that does not depend on anything. 0.1 s of computing.
-    step = Step(compute_s=0.1, bytes=1e6, sums=2, words=1.5, fixed_s=1e-3)
-    together = 1.56e-3 + 2.5 * 60e-6 + 1e-3
+    # Two sums, each with a ring of words: 3 rings of 60 us without bytes, one of 1.56 ms, and 1 ms
+    # that does not depend on anything. 0.1 s of computing.
+    step = Step(compute_s=0.1, bytes=1e6, sums=2, fixed_s=1e-3)
+    together = 1.56e-3 + 3 * 60e-6 + 1e-3
     assert efficiency(4, step, GIGABIT) == pytest.approx(0.1 / (0.1 + together))
     hidden = replace(step, overlap=0.5)
     assert efficiency(4, hidden, GIGABIT) == pytest.approx(0.1 / (0.1 + together / 2))
 
 
 def test_more_workers_and_worse_networks_never_help():
-    step = Step(0.6, 4.6e6, 3, 1, 2e-3)
+    step = Step(0.6, 4.6e6, 3, 2e-3)
     found = [efficiency(n, step, GIGABIT) for n in (2, 8, 32, 100, 512)]
     assert found == sorted(found, reverse=True)
     assert efficiency(100, step, Network(8e9, 50e-6)) < efficiency(100, step, GIGABIT)
@@ -53,9 +53,9 @@ def test_more_workers_and_worse_networks_never_help():
 
 def test_the_batch_that_is_enough_gives_the_goal():
     times = [(32, 0.01 + 32 * 5e-3), (64, 0.01 + 64 * 5e-3), (128, 0.01 + 128 * 5e-3)]
-    step = Step(times[0][1], 4.6e6, 3, 1, 2e-3)
+    step = Step(times[0][1], 4.6e6, 3, 2e-3)
     rows = batch_for(0.9, 512, GIGABIT, times, step)
-    reached = Step(0.01 + rows * 5e-3, 4.6e6, 3, 1, 2e-3)
+    reached = Step(0.01 + rows * 5e-3, 4.6e6, 3, 2e-3)
     assert efficiency(512, reached, GIGABIT) == pytest.approx(0.9)
 
 
