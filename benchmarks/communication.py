@@ -45,7 +45,7 @@ class Size:
     memory: tuple[str, ...]
 
 
-FULL = Size(128, 7, 2, tuple(HEADS), tuple(VARIANTS), True, ("sparse", "micro_batches_4"))
+FULL = Size(128, 5, 2, tuple(HEADS), tuple(VARIANTS), True, ("sparse", "micro_batches_4"))
 QUICK = Size(8, 2, 1, ("narrow",), ("dense", "sparse", "bfloat16"), False, ())
 
 
