@@ -42,9 +42,6 @@ class HorovodCommunicator(Unwatched):
         # Else groups that are ready together share a ring, and how three or more numbers are added
         # up depends on the moment: two runs differ in their last bits.
         os.environ.setdefault("HOROVOD_DISABLE_GROUP_FUSION", "1")
-        # How often Horovod looks while something waits for other ranks; with nothing waiting, it is
-        # woken (third_party/horovod). Unmended, it looks always, and 1 ms takes a tenth of a core.
-        os.environ.setdefault("HOROVOD_CYCLE_TIME", "5")
         self._initialize()
         limit = float(os.environ.get(STALL_VARIABLE, STALL_END_S))
         self._watch = watch or Watchdog(self.rank, limit)
