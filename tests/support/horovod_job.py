@@ -28,11 +28,13 @@ import numpy as np
 from cluster.horovod import connect
 from cluster.member import called_home
 from intent.errors import IntentError
+from intent.quiet import quiet_tensorflow
 from tests.support import small_training
 
 
 def main(what: str, folder: Path) -> None:
     called_home()
+    quiet_tensorflow()
     comm = connect()
     print(f"rank {comm.rank} of {comm.size} is up", file=sys.stderr, flush=True)
     if what == "collectives":
