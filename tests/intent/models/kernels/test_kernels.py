@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,10 +17,11 @@ from intent.models.inter_view import InterViewAttention
 from intent.models.intra_view import IntraViewAttention
 from intent.models.kernels.build import compiler
 
-pytestmark = pytest.mark.skipif(
+needs_kernels = pytest.mark.skipif(
     os.environ.get("INTENT_KERNELS") == "0" or shutil.which(compiler()) is None,
     reason="the kernels are switched off, or there is no C++ compiler",
 )
+pytestmark = needs_kernels
 CLOSE = 5e-6  # relative to the largest number of an array
 
 
@@ -241,72 +239,6 @@ def test_other_types_and_portable_take_the_layers_own_form():
     with kernels.portable():
         assert not kernels.usable(tf.zeros(1))
     assert kernels.usable(tf.zeros(1))
-
-
-def bits(portable: bool = False) -> str:
-    """A hash of outputs and gradients, of the kernels or of `keras.ops`."""
-    counts = [min(n, 40) for n in COUNTS * 3]
-    digest = hashlib.sha256()
-    for layer, parts in ((BiGRU(7), 1), (InterViewAttention(), 2)):
-        inputs = [t for seed in range(parts) for t in windows(counts, 40, 6, seed)]
-        outputs, gradients = both(layer, inputs, inputs[::2])[0 if portable else 1]
-        for t in [*outputs, *gradients]:
-            digest.update(np.asarray(t).tobytes())
-    return digest.hexdigest()
-
-
-def lanes_here() -> str:
-    """How many numbers the chosen instruction set takes at a time."""
-    return str(kernels.operators().intent_abilities().lanes.numpy())
-
-
-APART = """
-import sys
-from intent.quiet import quiet_tensorflow
-quiet_tensorflow()
-import tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-from tests.intent.models.kernels.test_kernels import *
-print(lanes_here(), bits())
-"""
-
-
-def run_apart(threads: int, instructions: str = "") -> list[str]:
-    """Lanes and the hash, from another process."""
-    environment = os.environ | {"INTENT_KERNELS": instructions, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", APART, str(threads)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.split()
-
-
-def test_the_same_bits_for_any_number_of_threads():
-    """Here TensorFlow takes as many threads as there are cores."""
-    here = [lanes_here(), bits()]
-    assert here == run_apart(1 if len(os.sched_getaffinity(0)) > 1 else 5)
-    assert here[1] != bits(portable=True), "negative control: other sums have other bits"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("instructions, lanes", [("baseline", "4"), ("avx2", "8")])
-def test_every_instruction_set_computes_the_same(instructions, lanes):
-    """Some of these very tests, in a process held to another set than the best."""
-    found = run_apart(5, instructions)
-    if found[0] != lanes:
-        pytest.skip(f"this processor has no {instructions}")
-    assert found[0] == lanes_here() or found[1] != bits(), "other sums have other bits"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-        + ["-k", "40-7-20 or 9-5-3 or lookup"],
-        env=os.environ | {"INTENT_KERNELS": instructions},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_with_a_gpu_the_layers_keep_to_what_runs_there(monkeypatch):
