@@ -17,7 +17,7 @@ demo: setup  ## simulate a shop, train on two processes, evaluate, export, score
 	@$(BIN)/intent demo
 
 test: setup  ## the tests, without the slow ones
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup  ## the slow tests alone
 	@$(BIN)/python -m pytest -m slow

@@ -57,7 +57,7 @@ def one(tmp_path_factory):
 
 @needs_horovod
 def test_two_processes_give_the_curve_and_the_weights_of_one(tmp_path, capfd, one):
-    """Rank 1 starts from other weights, so this also shows the broadcast.
+    """Rank 1 starts from other weights, so this also shows the broadcast; then each collective.
 
     The tolerance is that of float32 sums taken in another order.
     """
@@ -69,6 +69,13 @@ def test_two_processes_give_the_curve_and_the_weights_of_one(tmp_path, capfd, on
     assert gap(weights(tmp_path / "run"), weights(one[0])) < 1e-6
     for name in ("groups", "auc_realtime", "auc_longterm"):  # of the union, not a mean of AUCs
         assert summary["validation"][name] == pytest.approx(one[1]["validation"][name], abs=1e-6)
+    assert summary["collectives"] == {
+        "sum": [[2.0, 3.0], [4.0, 6.0]],
+        "broadcast": [0.0, 5.0],
+        "gather": [{"a": [1, 2]}, None],
+        "uneven": ["x", "xxxx"],
+        "object": {"a": [1, 2]},
+    }
 
 
 @needs_horovod
@@ -95,18 +102,6 @@ def test_control_without_the_reduction_the_guard_stops_the_job(tmp_path, capfd):
 def test_control_without_reduction_and_guard_the_weights_differ(tmp_path, one):
     assert launch(2, [*JOB, "unguarded", str(tmp_path / "blind")], ENV).status == 0
     assert gap(weights(tmp_path / "blind"), weights(one[0])) > 1e-3
-
-
-@needs_horovod
-def test_collectives(capfd, tmp_path):
-    assert launch(2, [*JOB, "collectives", str(tmp_path)], ENV).status == 0
-    assert json.loads(capfd.readouterr().out) == {
-        "sum": [[2.0, 3.0], [4.0, 6.0]],
-        "broadcast": [0.0, 5.0],
-        "gather": [{"a": [1, 2]}, None],
-        "uneven": ["x", "xxxx"],
-        "object": {"a": [1, 2]},
-    }
 
 
 @needs_horovod

@@ -17,7 +17,13 @@ from intent.config import SamplesConfig
 from jobs.build_samples import build_samples
 from tests.support.commands import intent
 
-SETTINGS = ["--set", "train.batch_size=64", "--set", "train.learning_rate=0.003"]
+SETTINGS = [
+    f"--set={setting}"
+    for setting in (
+        "train.batch_size=64", "train.learning_rate=0.005", "train.max_groups=8000",
+        "model.hidden=16", "model.action_width=16", "model.branch_units=[16]",
+    )
+]  # fmt: skip
 TAOBAO = Path(__file__).parents[2].parent / "shared/data/taobao_userbehavior/UserBehavior.csv"
 
 
@@ -106,11 +112,19 @@ def test_score_prints_a_row_for_every_user(run, shop):
     assert scores.std(axis=0).min() > 0
 
 
-def test_the_same_command_goes_on_with_a_run_and_says_when_it_cannot(run, shop, tmp_path):
-    again = intent("train", "--samples", shop[1], "--run", run[0], *SETTINGS, "--json")
-    assert again.status == 0 and again.json["steps"] == 0
-    other = intent("train", "--samples", shop[1], "--run", run[0], "--set", "model.hidden=8")
-    assert other.status == 1 and "model.hidden" in other.told
+def here(capfd, *arguments: object) -> tuple[int, str, str]:
+    """What the console script calls, in this process: exit status, stdout and stderr."""
+    capfd.readouterr()
+    status = run_app(build_app(), [str(a) for a in arguments])
+    return status, *capfd.readouterr()
+
+
+def test_the_same_command_goes_on_with_a_run_and_says_when_it_cannot(run, shop, capfd):
+    train = ["train", "--samples", shop[1], "--run", run[0]]
+    status, out, _ = here(capfd, *train, *SETTINGS, "--json")
+    assert status == 0 and json.loads(out)["steps"] == 0
+    status, _, told = here(capfd, *train, *SETTINGS, "--set", "model.hidden=7")
+    assert status == 1 and "model.hidden" in told
 
 
 @pytest.mark.parametrize(
@@ -162,11 +176,11 @@ def test_altered_samples_and_bundles_are_refused(run, shop, tmp_path):
     assert train.status == 1 and "altered" in train.told and not (tmp_path / "run").exists()
 
 
-def test_a_run_of_another_schema_is_refused(run, shop, tmp_path):
+def test_a_run_of_another_schema_is_refused(run, shop, tmp_path, capfd):
     other = tmp_path / "samples"
     build_samples(shop[0], other, SamplesConfig(length=8, cuts_per_day=2))
-    done = intent("evaluate", "--run", run[0], "--samples", other)
-    assert done.status == 1 and "schema" in done.told
+    status, _, told = here(capfd, "evaluate", "--run", run[0], "--samples", other)
+    assert status == 1 and "schema" in told
 
 
 @pytest.mark.slow

@@ -25,15 +25,16 @@ def samples(tmp_path_factory):
     return root / "samples"
 
 
-def aucs(samples, folder, seeds: int, by_lot: bool) -> np.ndarray:
+def aucs(samples, folder, seeds: int, by_lot: bool, sources: list[str] | None) -> np.ndarray:
     """Held-out AUC of both tasks for each seed, [seeds, 2]."""
+    chosen = "null" if sources is None else f"[{','.join(sources)}]"
     found = []
     for seed in range(seeds):
         config = load_config(
             overrides=[
                 f"train.seed={seed}", f"train.random_labels={by_lot}", "train.batch_size=64",
                 "train.learning_rate=0.005", "model.hidden=8", "model.action_width=8",
-                "model.branch_units=[8]",
+                "model.branch_units=[8]", f"model.sources={chosen}",
             ]
         )  # fmt: skip
         summary = train(samples, folder / f"{by_lot}-{seed}", config)
@@ -41,8 +42,16 @@ def aucs(samples, folder, seeds: int, by_lot: bool) -> np.ndarray:
     return np.array(found)
 
 
-def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
-    by_lot, true = aucs(samples, tmp_path, 4, True), aucs(samples, tmp_path, 1, False)
+@pytest.mark.parametrize(
+    ("seeds", "sources"),
+    [
+        (3, ["tap", "browse", "history", "profile"]),  # compiles in less time
+        pytest.param(4, None, marks=pytest.mark.slow),
+    ],
+)
+def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_path, seeds, sources):
+    by_lot = aucs(samples, tmp_path, seeds, True, sources)
+    true = aucs(samples, tmp_path, 1, False, sources)
     assert abs(by_lot.mean() - 0.5) < 0.1, by_lot
     assert true.mean() > 0.65 and true.mean() - by_lot.mean() > 0.12, (true, by_lot)
 

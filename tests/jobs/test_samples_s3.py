@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -20,6 +19,12 @@ from tests.support.s3 import s3, s3_server  # noqa: F401  fixtures
 
 SETTINGS = SamplesConfig(length=16, cuts_per_day=12, seed=3, groups_per_row_group=50)
 SET = ["length=16", "cuts_per_day=12", "groups_per_row_group=50"]
+LOOP = """
+import json, sys
+from intent.cli import build_app, run
+for line in sys.stdin:
+    print(run(build_app(), json.loads(line)), flush=True)
+"""
 
 
 @pytest.fixture
@@ -28,18 +33,35 @@ def logs(tmp_path):
     return tmp_path / "logs"
 
 
-def job(*options: str, seed: int = 3) -> dict:
-    """`intent samples` in a process of its own, whose workers know where the store is."""
-    sets = [f"--set=samples.{s}" for s in (*SET, f"seed={seed}")]
-    done = subprocess.run(
-        [sys.executable, "-m", "intent.cli", "samples", *options, *sets, "--json"],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=dict(os.environ), timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+class Jobs:
+    """`intent samples` again and again in one process, whose workers know where the store is."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", LOOP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, *options: str, seed: int = 3) -> dict:
+        sets = [f"--set=samples.{s}" for s in (*SET, f"seed={seed}")]
+        self._process.stdin.write(json.dumps(["samples", *options, *sets, "--json"]) + "\n")
+        self._process.stdin.flush()
+        told, status = (self._process.stdout.readline() for _ in range(2))
+        assert status == "0\n", (told, status)
+        return json.loads(told)
+
+    def end(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
 
 
-def test_samples_are_built_read_and_cleaned_on_an_object_store(tmp_path, logs, s3):  # noqa: F811
+@pytest.fixture
+def job(s3):  # noqa: F811
+    jobs = Jobs()
+    yield jobs
+    jobs.end()
+
+
+def test_samples_are_built_read_and_cleaned_on_an_object_store(tmp_path, logs, job):
     here = build_samples(logs, tmp_path / "s", SETTINGS)
     for name in storage.files(logs):
         storage.copy(logs / name, f"s3://shop/logs/2026-11-01/{name}")

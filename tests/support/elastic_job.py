@@ -36,13 +36,15 @@ def main(folder: Path) -> None:
 
     import numpy as np
 
-    from cluster.horovod import connect
     from intent.quiet import quiet_tensorflow
+
+    quiet_tensorflow()  # before what follows imports it
+
+    from cluster.horovod import connect
     from intent.training.loop import fit
     from intent.training.run_dir import RunDir
     from tests.support import small_training as small
 
-    quiet_tensorflow()
     if member and job["meeting"]:
         _die_while_meeting(member, *job["meeting"], folder / "fired" / "meeting")
     comm = connect()

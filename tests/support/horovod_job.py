@@ -1,6 +1,7 @@
 """One rank of the tests of Horovod: what to do is the first argument, the run folder the second.
 
-train        train the small model to the end and save the final weights in the run
+train        train the small model to the end and save the final weights in the run; of several
+             ranks: and say what each collective gives
 unreduced    the same without the reduction of gradients (a negative control)
 unguarded    the same, and without the check that ranks agree
 short        the same, each batch cut to its longest window: other shapes on each rank
@@ -8,7 +9,6 @@ first        train only the first of its epochs
 long         train for very long
 exit:R, kill:R, sleep:R, freeze:R
              rank R fails in this way in the third step
-collectives  what each collective gives, as JSON on stdout
 environment  print the thread settings
 """
 
@@ -28,15 +28,15 @@ import numpy as np
 from cluster.horovod import connect
 from cluster.member import called_home
 from intent.errors import IntentError
+from intent.quiet import quiet_tensorflow
 from tests.support import small_training
 
 
 def main(what: str, folder: Path) -> None:
     called_home()
+    quiet_tensorflow()
     comm = connect()
     print(f"rank {comm.rank} of {comm.size} is up", file=sys.stderr, flush=True)
-    if what == "collectives":
-        return _collectives(comm)
     if what == "environment":
         if comm.rank == 0:
             print(json.dumps({n: v for n, v in os.environ.items() if "THREADS" in n}))
@@ -53,10 +53,12 @@ def main(what: str, folder: Path) -> None:
         _in_third_step(FAILURES[how])
     epochs = {"long": 2000, "first": 1}.get(what, 2)
     summary, weights, _ = small_training.train(folder, comm, epochs=epochs, seed=1 + comm.rank)
-    lengths = comm.gather(lengths)
+    also = {"lengths": comm.gather(lengths)}
+    if what == "train" and comm.size > 1:
+        also["collectives"] = _collectives(comm)
     if comm.rank == 0:
         np.savez(folder / "weights.npz", *weights)
-        print(json.dumps(summary | {"lengths": lengths}))
+        print(json.dumps(summary | also))
     return None
 
 
@@ -99,22 +101,20 @@ def _in_third_step(fail: Callable[[], object]) -> None:
     small_training.MemoryFeed.batches = batches
 
 
-def _collectives(comm) -> None:
+def _collectives(comm) -> dict:
     import tensorflow as tf
 
     variable = tf.Variable([float(comm.rank), 5.0])
     comm.broadcast([variable])
     odd = None if comm.rank else {"a": [1, 2]}  # types that differ over ranks
     compiled = tf.function(lambda x: comm.allreduce([x, 2 * x]))
-    result = {
+    return {
         "sum": [t.numpy().tolist() for t in compiled(tf.constant([1.0, comm.rank + 1.0]))],
         "broadcast": variable.numpy().tolist(),
         "gather": comm.gather(odd),
         "uneven": comm.gather("x" * (1 + 3 * comm.rank)),
         "object": comm.broadcast_object(odd),
     }
-    if comm.rank == 0:
-        print(json.dumps(result))
 
 
 if __name__ == "__main__":

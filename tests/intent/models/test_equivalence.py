@@ -162,12 +162,10 @@ def test_outputs_and_gradients(inputs, settings):
 @pytest.mark.parametrize(
     ("settings", "lengths"),
     [
-        pytest.param({}, [32], id="dipn"),
+        pytest.param({}, [32], id="dipn", marks=pytest.mark.slow),
         pytest.param({}, [16, 64, 256], id="dipn_many_lengths", marks=pytest.mark.slow),
         pytest.param({"reset_after": False}, [32], id="paper_s_gru", marks=pytest.mark.slow),
-        pytest.param(
-            {"sources": ["tap", "browse", "profile"]}, [64], id="no_swipe", marks=pytest.mark.slow
-        ),
+        pytest.param({"sources": ["tap", "browse", "profile"]}, [32], id="no_swipe"),
     ],
 )
 def test_ten_training_steps(settings, lengths):

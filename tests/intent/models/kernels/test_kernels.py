@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,10 +17,11 @@ from intent.models.inter_view import InterViewAttention
 from intent.models.intra_view import IntraViewAttention
 from intent.models.kernels.build import compiler
 
-pytestmark = pytest.mark.skipif(
+needs_kernels = pytest.mark.skipif(
     os.environ.get("INTENT_KERNELS") == "0" or shutil.which(compiler()) is None,
     reason="the kernels are switched off, or there is no C++ compiler",
 )
+pytestmark = needs_kernels
 CLOSE = 5e-6  # relative to the largest number of an array
 
 
@@ -71,8 +70,14 @@ SIZES = [(1, 1, 1), (9, 5, 3), (33, 16, 16), (40, 7, 20), (256, 32, 32)]
 COUNTS = [0, 1, 2, 15, 16, 17, 31, 255, 256] * 2
 
 
-@pytest.mark.parametrize("length, width, units", SIZES)
-@pytest.mark.parametrize("reset_after", [True, False])
+@pytest.mark.parametrize(
+    "length, width, units, reset_after",
+    [
+        *((*size, True) for size in SIZES),
+        *((*size, False) for size in SIZES[:-1]),
+        pytest.param(*SIZES[-1], False, marks=pytest.mark.slow),
+    ],
+)
 def test_bi_gru(length, width, units, reset_after):
     actions, real = windows([min(n, length) for n in COUNTS], length, width)
     check(both(BiGRU(units, reset_after), (actions, real), [actions]))
@@ -234,56 +239,6 @@ def test_other_types_and_portable_take_the_layers_own_form():
     with kernels.portable():
         assert not kernels.usable(tf.zeros(1))
     assert kernels.usable(tf.zeros(1))
-
-
-BITS = """
-import sys, hashlib, numpy as np, tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-from tests.intent.models.kernels.test_kernels import *
-counts = [min(n, 40) for n in COUNTS * 3]
-digest = hashlib.sha256()
-for layer, parts in ((BiGRU(7), 1), (InterViewAttention(), 2)):
-    inputs = [t for seed in range(parts) for t in windows(counts, 40, 6, seed)]
-    _, (outputs, gradients) = both(layer, inputs, inputs[::2])
-    for t in [*outputs, *gradients]:
-        digest.update(np.asarray(t).tobytes())
-print(kernels.operators().intent_abilities().lanes.numpy(), digest.hexdigest())
-"""
-
-
-def run_apart(threads: int, instructions: str = "") -> list[str]:
-    """Lanes and a hash of outputs and gradients, from another process."""
-    environment = os.environ | {"INTENT_KERNELS": instructions, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", BITS, str(threads)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.split()
-
-
-def test_the_same_bits_for_any_number_of_threads():
-    one, many = run_apart(1), run_apart(5)
-    assert one == many
-    assert one[1] != run_apart(1, "baseline")[1], "negative control: other sums have other bits"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("instructions, lanes", [("baseline", "4"), ("avx2", "8")])
-def test_every_instruction_set_computes_the_same(instructions, lanes):
-    """Some of these very tests, in a process held to another set than the best."""
-    if run_apart(1, instructions)[0] != lanes:
-        pytest.skip(f"this processor has no {instructions}")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-        + ["-k", "40-7-20 or 9-5-3 or lookup"],
-        env=os.environ | {"INTENT_KERNELS": instructions},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_with_a_gpu_the_layers_keep_to_what_runs_there(monkeypatch):
