@@ -49,6 +49,7 @@ def command(
     from intent.evaluation.ablation_page import check_packages, markdown, write_page
     from intent.evaluation.paper_tables import contenders, tables
     from intent.samples.reader import open_samples
+    from intent.storage import write_atomically
 
     budget = _budget(preset, seeds)
     manifest = open_samples(samples)
@@ -56,6 +57,7 @@ def command(
     sources += [name for name in ("history", "profile") if getattr(manifest.schema, name)]
     wanted = tables(table or [4, 5, 6], sources, [t.name for t in manifest.schema.tasks])
     check_packages()
+    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash})
     rows = contenders(wanted)
     began = time.monotonic()
     runs = _runs(rows, budget, out)
@@ -78,7 +80,9 @@ def command(
         )
     result = _judge(wanted, runs, budget, set_, manifest, samples)
     result["seconds"] = round(time.monotonic() - began, 1)
-    _write(out, result, write_page, markdown)
+    write_atomically(out / "tables.json", json.dumps(result, indent=1))
+    write_atomically(out / "tables.md", markdown(result))
+    write_page(out / "tables.html", result)
     if as_json:
         print(json.dumps(result))
     else:
@@ -96,6 +100,27 @@ def _budget(preset: str, seeds: int | None) -> Budget:
         raise UsageError(f"--preset is one of {', '.join(BUDGETS)}; got {preset!r}")
     budget = BUDGETS[preset]
     return budget if seeds is None else replace(budget, seeds=seeds)
+
+
+def _agree(out: Path, facts: dict[str, Any]) -> None:
+    """Note what all runs of the folder have in common, or see that they still do."""
+    from intent.storage import write_atomically
+
+    note = out / "ablation.json"
+    if note.exists():
+        before = json.loads(note.read_text())
+        for key, value in facts.items():
+            if before.get(key) != value:
+                raise IntentError(
+                    f"the runs in {out} were made with {key}={before.get(key)!r}, now it is "
+                    f"{value!r}: rows of one table need one budget. Give it as it was, or another "
+                    "--out"
+                )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise IntentError(f"{out} holds files but no ablation: name a new or an empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(note, json.dumps(facts))
 
 
 Run = tuple["Contender", int, Path]
@@ -135,28 +160,11 @@ def _judge(wanted, runs: Sequence[Run], budget: Budget, more, manifest: Manifest
     _tell("comparing")
     found = judge(files, wanted, budget.resamples)
     days = json.loads((runs[0][2] / "evaluation.json").read_text())["days"]
-    trained = {c.name: _trained(folder) for c, _, folder in runs}
     return found | {
         "budget": {"name": budget.name, "seeds": budget.seeds, "settings": dict(budget.settings)},
         "set": list(more), "source": manifest.source, "samples": samples, "days": days,
-        "content_hash": manifest.content_hash, "trained": trained, "version": __version__,
+        "content_hash": manifest.content_hash, "version": __version__,
     }  # fmt: skip
-
-
-def _trained(folder: Path) -> dict[str, Any]:
-    """Groups and seconds of a training, where its metrics say so."""
-    from intent.training.logbook import read_metrics
-
-    records = [r for r in read_metrics(folder / "metrics.jsonl") if r["kind"] == "end"]
-    return {k: records[-1].get(k) for k in ("groups", "seconds")} if records else {}
-
-
-def _write(out: Path, result: dict, write_page, markdown) -> None:
-    from intent.storage import write_atomically
-
-    write_atomically(out / "tables.json", json.dumps(result, indent=1))
-    write_atomically(out / "tables.md", markdown(result))
-    write_page(out / "tables.html", result)
 
 
 def _tell(text: str) -> None:

@@ -69,9 +69,8 @@ def markdown(result: Mapping) -> str:
     for table in result["tables"]:
         tasks = table["tasks"]
         parts += [f"## Table {table['number']}: {table['title']}\n", words.finding(table) + "\n"]
-        heads = [
-            h for t in tasks for h in (f"AUC {t}", "95 %", "the paper", "DIPN minus it", "95 %")
-        ]
+        each = ("95 %", "the paper", "DIPN minus it", "95 %")
+        heads = [head for task in tasks for head in (f"AUC {task}", *each)]
         parts.append(_table(["", *heads], [[r["title"], *_cells(r, tasks)] for r in table["rows"]]))
         parts += [f"{line}\n" for line in table["missing"]]
         rows = [

@@ -33,7 +33,7 @@ def what(result: Mapping) -> str:
         f"{plural(result['groups'], 'group')} of {plural(result['users'], 'user')}, positive: "
         f"{positives}. Preset {budget['name']}, {plural(budget['seeds'], 'seed')} of every row: "
         f"{settings}{more}. Every row has the same budget. Intervals: 95 %, over "
-        f"{result['resamples']:,} draws of users (seed {result['seed']}), the same for all rows, so "
+        f"{result['resamples']:,} draws of users (seed {result['seed']}), the same for all rows: "
         "differences are paired by user; they do not cover other seeds of the training, whose "
         "standard deviation is given beside. Samples "
         f"{result['content_hash']}."

@@ -1,4 +1,4 @@
-"""Tables 4, 5 and 6 of the paper as data: whom they compare, by which settings, and what they claim.
+"""Tables 4, 5 and 6 of the paper as data: whom they compare, by which settings, what they claim.
 
 A contender is one configuration; it may stand in several tables. What the paper gives of it are
 AUCs by task. An ordering is a claim of section 6.2 about two contenders.
