@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def written(folder, skills: dict[str, float], default: float = 1.0, seeds: int =
             tasks = list(c.settings.get("model.tasks", TASKS))
             order = np.random.default_rng(seed).permutation(USERS * EACH)  # of no importance
             skill = skills.get(c.name, default)
-            predictions(skill, tasks, order, seed=hash(c.name) % 1000 + seed).save(path)
+            predictions(skill, tasks, order, seed=crc32(c.name.encode()) % 1000 + seed).save(path)
             files[c.name].append(path)
     return files
 
