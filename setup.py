@@ -64,6 +64,7 @@ setup(
             "train = jobs.train:command",
             "evaluate = jobs.evaluate:command",
             "explain = jobs.explain:command",
+            "ablate = jobs.ablate:command",
             "export = jobs.export:command",
             "score = jobs.score:command",
             "demo = jobs.demo:command",

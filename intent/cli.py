@@ -19,7 +19,7 @@ from intent.errors import IntentError
 
 ORDER = (
     "doctor", "demo", "simulate", "import", "samples", "cluster", "train", "evaluate", "explain",
-    "export", "score",
+    "ablate", "export", "score",
 )  # fmt: skip
 
 
