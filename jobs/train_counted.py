@@ -25,7 +25,7 @@ BATCH = 1024  # groups whose features are made at a time
 def train_counted(
     samples: str | Path, run: str | Path, settings: IntentConfig, manifest: Manifest
 ) -> dict[str, Any]:
-    """Fit a baseline to the groups that one epoch of training reads, and score the watched days.
+    """Fit a baseline to the groups that a network would learn from, and score the watched days.
 
     A run that has its model already is only scored again. Returns a summary like that of
     `intent.training.loop.fit`.
@@ -55,7 +55,7 @@ def train_counted(
         model, groups = load(directory.path), 0
         log.info("%s is there: nothing is fitted anew", directory.shown(directory.model))
     else:
-        table = read_table(learnt)
+        table = read_table(learnt, _epochs(settings))
         groups = len(table.values)
         tasks = [task.name for task in learnt.schema.tasks]
         model, curves = fit(table, tasks, settings.model, settings.train.seed)
@@ -69,7 +69,7 @@ def train_counted(
     loss = sum(curve.loss[rounds[t] - 1] for t, curve in curves.items() if curve.loss)
     return {
         "ranks": 1,
-        "epochs": 1,
+        "epochs": _epochs(settings),
         "seconds": seconds,
         "groups": groups,
         "groups_per_second": groups / max(seconds, 1e-9),
@@ -81,6 +81,12 @@ def train_counted(
         "weights": "fitted",
         "model": directory.shown(directory.model),
     }
+
+
+def _epochs(settings: IntentConfig) -> int:
+    """Epochs to read: all of them where each has other groups, so that as many are seen."""
+    options = settings.train
+    return options.epochs if options.max_groups or options.negative_rate < 1 else 1
 
 
 def _validate(model, feed: Feed, settings: IntentConfig) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,14 +42,17 @@ class Table:
     times: np.ndarray
 
 
-def read_table(feed: Feed) -> Table:
-    """The features of all groups of the feed's epoch 0; it must give the times of actions."""
-    steps = feed.steps(0)
+def read_table(feed: Feed, epochs: int = 1) -> Table:
+    """The features of all groups of the feed's first epochs; it must give the times of actions.
+
+    More than one epoch is for feeds whose epochs differ; a group that comes twice counts twice.
+    """
+    steps = sum(feed.steps(epoch) for epoch in range(epochs))
     parts: list[tuple[np.ndarray, ...]] = []
     made: Features | None = None
     values, rows = np.empty((0, 0), np.float32), 0
     with progress("counting", steps, "steps") as bar:
-        for batch, made in features_of(feed):
+        for batch, made in chain.from_iterable(features_of(feed, e) for e in range(epochs)):
             real = batch.weights > 0
             if not parts:  # all at once, or memory would hold everything twice
                 values = np.empty((steps * batch.total, len(made.names)), np.float32)
@@ -63,9 +67,9 @@ def read_table(feed: Feed) -> Table:
     return Table(made.names, made.categorical, values[:rows], labels, weights, users, times)
 
 
-def features_of(feed: Feed) -> Iterator[tuple[Batch, Features]]:
-    """Each batch of the feed's epoch 0, and the features of its groups; fillers are left out."""
-    for batch in feed.batches(0):
+def features_of(feed: Feed, epoch: int = 0) -> Iterator[tuple[Batch, Features]]:
+    """Each batch of an epoch of the feed, and the features of its groups; fillers are left out."""
+    for batch in feed.batches(epoch):
         real = batch.weights > 0
         inputs = {name: ids[real] for name, ids in batch.inputs.items()}
         yield batch, session_features(inputs, batch.times[real], feed.schema)
