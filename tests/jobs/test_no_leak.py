@@ -25,7 +25,7 @@ def samples(tmp_path_factory):
     return root / "samples"
 
 
-def aucs(samples, folder, seeds: int, by_lot: bool) -> np.ndarray:
+def aucs(samples, folder, seeds: int, by_lot: bool, kind: str = "dipn") -> np.ndarray:
     """Held-out AUC of both tasks for each seed, [seeds, 2]."""
     found = []
     for seed in range(seeds):
@@ -33,7 +33,7 @@ def aucs(samples, folder, seeds: int, by_lot: bool) -> np.ndarray:
             overrides=[
                 f"train.seed={seed}", f"train.random_labels={by_lot}", "train.batch_size=64",
                 "train.learning_rate=0.005", "model.hidden=8", "model.action_width=8",
-                "model.branch_units=[8]",
+                "model.branch_units=[8]", f"model.kind={kind}",
             ]
         )  # fmt: skip
         summary = train(samples, folder / f"{by_lot}-{seed}", config)
@@ -43,6 +43,13 @@ def aucs(samples, folder, seeds: int, by_lot: bool) -> np.ndarray:
 
 def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
     by_lot, true = aucs(samples, tmp_path, 4, True), aucs(samples, tmp_path, 1, False)
+    assert abs(by_lot.mean() - 0.5) < 0.1, by_lot
+    assert true.mean() > 0.65 and true.mean() - by_lot.mean() > 0.12, (true, by_lot)
+
+
+@pytest.mark.parametrize("kind", ["gbdt_touch", "logistic"])
+def test_so_do_the_baselines_that_count(kind, samples, tmp_path):
+    by_lot, true = (aucs(samples, tmp_path, n, lot, kind) for n, lot in ((3, True), (1, False)))
     assert abs(by_lot.mean() - 0.5) < 0.1, by_lot
     assert true.mean() > 0.65 and true.mean() - by_lot.mean() > 0.12, (true, by_lot)
 
