@@ -27,9 +27,11 @@ def table(groups: int = 3000, users: int = 300, seed: int = 0) -> Table:
     values = rng.gamma(1.0, 5.0, (groups, 5)).astype(np.float32)
     values[rng.random(groups) < 0.3, 1] = np.nan
     values[:, 4] = rng.integers(0, 4, groups)
-    say = 0.1 * values[:, 0] - 0.1 * np.nan_to_num(values[:, 1], nan=9) + (values[:, 4] == 2)
+    say = 0.3 * values[:, 0] - 0.2 * np.nan_to_num(values[:, 1], nan=9) + 2 * (values[:, 4] == 2)
     chance = 1 / (1 + np.exp(1 - say))
-    labels = (rng.random(groups)[:, None] < np.stack([chance / 2, chance], axis=1)).astype(np.uint8)
+    labels = (rng.random(groups)[:, None] < np.stack([0.8 * chance, chance], axis=1)).astype(
+        np.uint8
+    )
     names = rng.integers(0, users, groups).astype(str).astype(object)
     return Table(
         ("a", "b", "c", "d", "e"), ("e",), values, labels, np.ones(groups, np.float32), names,
@@ -55,11 +57,15 @@ def test_it_learns_and_from_shuffled_labels_it_does_not(kind, fitted):
     known, asked = table(), table(seed=1)
     found = scores(fitted[kind], asked)
     assert found.shape == (3000, 2) and ((found > 0) & (found < 1)).all()
-    lot = replace(known, labels=np.random.default_rng(5).permutation(known.labels))
-    chance = scores(fit(lot, TASKS, config(kind), seed=0)[0], asked)
+    # What was learnt from nothing still is some function of what tells something: judge the mean.
+    by_lot = []
+    for lot in range(12):
+        mixed = np.random.default_rng(lot).permutation(known.labels)
+        chance = scores(fit(replace(known, labels=mixed), TASKS, config(kind), seed=0)[0], asked)
+        by_lot.append([roc_auc(chance[:, t], asked.labels[:, t]) for t in range(2)])
+    assert abs(np.mean(by_lot) - 0.5) < 0.1, by_lot
     for t in range(2):
-        assert roc_auc(found[:, t], asked.labels[:, t]) > 0.7
-        assert abs(roc_auc(chance[:, t], asked.labels[:, t]) - 0.5) < 0.08
+        assert roc_auc(found[:, t], asked.labels[:, t]) > 0.75
         assert abs(found[:, t].mean() - asked.labels[:, t].mean()) < 0.04  # a probability
 
 
