@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from intent.baselines.table import read_table
+from intent.cli import run_command
 from intent.config import load_config
 from intent.errors import IntentError, UsageError
 from intent.evaluation.predict import Predictions
@@ -16,17 +17,18 @@ from intent.schema import DAY_MS
 from intent.training.comm import Solo
 from intent.training.run_dir import read_run
 from jobs.evaluate import evaluate_run, load_model
-from jobs.train import feeds, train
+from jobs.explain import explain_run
+from jobs.export import export_run
+from jobs.train import command, feeds, train
 from tests.support.build import build_samples
-from tests.support.commands import intent
 from tests.support.raw_logs import START, random_logs
 
 SMALL = [
     "train.batch_size=64", "model.hidden=3", "model.action_width=4", "model.context_width=4",
     "model.branch_units=[4]", "model.rounds=20",
 ]  # fmt: skip
-NETWORKS = ["rnn_dnn", "lstm", "cnn"]
 COUNTED = ["gbdt", "gbdt_touch", "logistic"]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("rnn_dnn", "lstm")]
 
 
 def settings(kind: str, *more: str):
@@ -40,7 +42,10 @@ def samples(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("kind", [*NETWORKS, *COUNTED])
+@pytest.mark.parametrize(
+    "kind",
+    ["cnn", *COUNTED, *(pytest.param(k, marks=pytest.mark.slow) for k in ("rnn_dnn", "lstm"))],
+)
 def test_a_run_of_each_kind_is_trained_and_evaluated(kind, samples, tmp_path):
     run = tmp_path / "run"
     summary = train(samples, run, settings(kind))
@@ -118,7 +123,7 @@ def test_where_epochs_have_other_groups_all_of_them_are_seen(samples, tmp_path):
 
 def test_what_happens_after_a_cut_does_not_change_its_features(tmp_path):
     """Every event after a moment is altered, but not when it was; so the cuts are the same."""
-    moment = START + 2 * DAY_MS
+    moment = START + 3 * DAY_MS // 2
     logs, altered = random_logs(users=6, seed=2), random_logs(users=6, seed=2)
     for name, columns in {
         "browse": {
@@ -153,16 +158,19 @@ def test_what_happens_after_a_cut_does_not_change_its_features(tmp_path):
 def test_what_needs_a_network_says_so(samples, tmp_path):
     run = tmp_path / "run"
     train(samples, run, settings("gbdt"))
-    for command in (("export", "--run", run), ("explain", "--run", run, "--user", "user-1")):
-        done = intent(*command)
-        assert done.status == 2 and "no network, and there is nothing to" in done.err
-    done = intent(
-        "train", "--samples", samples, "--run", tmp_path / "two", "--np", 2, "--set",
-        "model.kind=gbdt",
-    )  # fmt: skip
-    assert done.status == 2 and "leave away --np" in done.err
-    done = intent("train", "--samples", samples, "--run", tmp_path / "x", "--set", "model.kind=svm")
-    assert done.status == 2 and "model.kind" in done.err
+    for ask in (lambda: export_run(run), lambda: explain_run(run, "user-1")):
+        with pytest.raises(UsageError, match="no network, and there is nothing to ex"):
+            ask()
+
+
+def test_more_than_one_process_and_an_unknown_kind_are_refused(samples, tmp_path, capfd):
+    plain = ["--samples", str(samples), "--run", str(tmp_path / "run"), "--set"]
+    for more in (["--np", "2"], ["--hosts", "a:1,b:1"], ["--elastic"]):
+        assert run_command(command, [*plain, "model.kind=gbdt", *more]) == 2
+        assert "leave away --np" in capfd.readouterr().err
+    assert run_command(command, [*plain, "model.kind=svm"]) == 2
+    assert "model.kind" in (told := capfd.readouterr().err) and "gbdt_touch" in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_many_ranks_are_refused(samples, tmp_path, monkeypatch):
