@@ -81,8 +81,11 @@ class SamplesConfig(Section):
 
 
 class ModelConfig(Section):
-    """DIPN's sizes and variants (section 4; Tables 4 to 6)."""
+    """The model: DIPN's sizes and variants (section 4; Tables 4 to 6), or a baseline."""
 
+    kind: Literal["dipn", "rnn_dnn", "lstm", "cnn", "gbdt", "gbdt_touch", "logistic"] = Field(
+        "dipn", description="DIPN, or a baseline of docs/baselines.md"
+    )
     hidden: PositiveInt = Field(32, description="d, the state of one GRU direction (6.1)")
     action_width: PositiveInt = Field(32, description="FC after an action's embeddings (4.1)")
     context_width: PositiveInt = Field(32, description="FC after history and profile embeddings")
@@ -98,8 +101,13 @@ class ModelConfig(Section):
         "none", description="v of (3) as in the paper, or times the number of real actions"
     )
     inter_view: bool = Field(True, description="equation (4)")
-    sources: list[str] | None = Field(None, description="views, history, profile (default: all)")
+    sources: list[str] | None = Field(
+        None, description="views, history, profile (default: all; of a baseline those of its kind)"
+    )
     tasks: list[str] | None = Field(None, description="tasks to learn (default: all)")
+    rounds: PositiveInt = Field(2000, description="of boosting at most (gbdt, gbdt_touch)")
+    leaves: int = Field(31, ge=2, description="of a tree of boosting at most")
+    shrinkage: PositiveFloat = Field(0.05, le=1, description="the learning rate of boosting")
 
 
 class TrainConfig(Section):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intent import storage
-from intent.errors import IntentError
+from intent.errors import IntentError, UsageError
 
 if TYPE_CHECKING:
     from intent.evaluation.predict import Predictions
@@ -49,6 +49,7 @@ def evaluate_run(
     from intent.evaluation.evaluate import curves, evaluate
     from intent.evaluation.predict import predict
     from intent.evaluation.report import write_report
+    from intent.models.sources import is_counted, reduce_schema
     from intent.quiet import quiet_tensorflow
     from intent.samples.days import split_days
     from intent.samples.reader import TrackFeed, open_samples
@@ -62,8 +63,6 @@ def evaluate_run(
     manifest = open_samples(samples)
     check_fit(directory, manifest, samples)
     settings = directory.config
-    from intent.models.dipn import reduce_schema  # brings Keras, so not before the checks
-
     _, days = split_days(manifest, settings.train.evaluation_days, purge=False)
     model = load_model(directory)
     # Sources that the model takes, but all tasks: a negative is one in every task.
@@ -72,6 +71,7 @@ def evaluate_run(
     feed = TrackFeed(
         samples, manifest.only(days), schema, batch_size,
         shuffle=False, fusion=settings.model.early_fusion,
+        action_times=is_counted(settings.model),
     )  # fmt: skip
     learnt, kept = learnt_rate(directory.manifest, settings.train), manifest.negative_rate
     found = predict(model, feed, learnt, kept)
@@ -130,19 +130,37 @@ def check_trained(directory: RunDir) -> None:
     """IntentError where training has not ended."""
     if not directory.model.exists():
         raise IntentError(
-            f"{directory.place} has no model.keras: training has not ended; the same "
+            f"{directory.place} has no {directory.model.name}: training has not ended; the same "
             "`intent train` command goes on with it"
         )
 
 
 def load_model(directory: RunDir):
-    """The trained model of a run; IntentError where training has not ended."""
+    """The trained model of a run: a network, or a `SessionModel` where its kind has none.
+
+    IntentError where training has not ended.
+    """
     check_trained(directory)
-    import keras
+    from intent.models.sources import is_counted
 
-    import intent.models.dipn  # noqa: F401  registers the layers
+    if is_counted(directory.config.model):
+        from intent.baselines.session_model import load
 
-    return keras.saving.load_model(directory.model, compile=False)
+        return load(directory.path)
+    from intent.models import load
+
+    return load(directory.model)
+
+
+def check_network(directory: RunDir, purpose: str) -> None:
+    """UsageError for a run of counts, of which there is no network to do `purpose` with."""
+    from intent.models.sources import is_counted
+
+    if is_counted(kind := directory.config.model):
+        raise UsageError(
+            f"{directory.place} holds a model of kind {kind.kind}, which is no network, and there "
+            f"is nothing to {purpose}: name a run of another model.kind"
+        )
 
 
 def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:

@@ -78,9 +78,10 @@ def explain_run(
     from intent.samples import peek
     from intent.samples.undersampling import learnt_rate
     from intent.training.run_dir import read_run
-    from jobs.evaluate import check_fit, check_trained, load_model
+    from jobs.evaluate import check_fit, check_network, check_trained, load_model
 
     directory = read_run(run)
+    check_network(directory, "explain")
     check_trained(directory)
     manifest, samples = _open(directory, samples)
     check_fit(directory, manifest, samples)

@@ -42,10 +42,11 @@ def export_run(run: str | Path, quantize: str = "dynamic") -> dict:
     from intent.samples.manifest import load_dictionaries
     from intent.samples.undersampling import learnt_rate
     from intent.training.run_dir import read_run
-    from jobs.evaluate import load_model
+    from jobs.evaluate import check_network, load_model
 
     quiet_tensorflow()
     directory = read_run(run)
+    check_network(directory, "export")
     dictionaries = load_dictionaries(directory.path, directory.manifest)
     summary = export_model(
         load_model(directory),

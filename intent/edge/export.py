@@ -123,21 +123,19 @@ def export_model(
 
 
 def _load(path: str | Path) -> keras.Model:
-    import keras
-
-    import intent.models.dipn  # noqa: F401  registers the layers
+    from intent.models import load
 
     if not Path(path).is_file():
         raise IntentError(f"no trained model at {path}; train one first (intent train)")
     try:
-        return keras.saving.load_model(path, compile=False)
+        return load(path)
     except (OSError, ValueError) as error:
         raise IntentError(f"{path} is not a model of this program: {_line(error)}") from error
 
 
 def _for_one_group(trained: keras.Model, schema: Schema, config: ModelConfig) -> keras.Model:
     """The same model with a static batch of 1."""
-    from intent.models.dipn import build
+    from intent.models import build
 
     single = build(schema, config, batch=1)
     expected, got = ([(w.path, tuple(w.shape)) for w in m.weights] for m in (single, trained))

@@ -71,7 +71,7 @@ def explain(
         views: each action also has "index" in its window, "text", "effect", and "attention", which
             is a of equation (2), or None where the model has none for it.
     """
-    from intent.models.dipn import reduce_schema
+    from intent.models.sources import reduce_schema
     from intent.training.step import pick_inputs
 
     every = unit.schema.tasks

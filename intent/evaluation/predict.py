@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from intent.samples.undersampling import weights as weights_of
 if TYPE_CHECKING:
     import keras
 
-    from intent.samples.feed import Feed
+    from intent.baselines.session_model import SessionModel
+    from intent.samples.feed import Batch, Feed
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,16 @@ class Predictions:
 
 
 def predict(
-    model: keras.Model, feed: Feed, learnt_rate: float = 1.0, kept_rate: float = 1.0
+    model: keras.Model | SessionModel,
+    feed: Feed,
+    learnt_rate: float = 1.0,
+    kept_rate: float = 1.0,
 ) -> Predictions:
     """Score all groups of the feed's epoch 0 in this process.
 
     Args:
-        model: whose tasks are some of the feed's.
-        feed: with all tasks of its samples.
+        model: whose tasks are some of the feed's; a network, or a model of session features.
+        feed: with all tasks of its samples, and for a model of session features with action times.
         learnt_rate: share of the negatives in the samples that the model was trained on; the
             scores are put right for it.
         kept_rate: share of the negatives in the feed's samples; the weights are its inverse.
@@ -80,20 +85,16 @@ def predict(
     Raises IntentError where the feed gave fewer groups than it had announced, and where the scores
     cannot be put right.
     """
-    from intent.training.on_device import on_device
-    from intent.training.step import learned_tasks, make_scoring_step, pick_inputs
+    from intent.baselines.session_model import SessionModel
 
     labels = [task.name for task in feed.schema.tasks]
-    tasks = learned_tasks(model, labels)
+    counted = isinstance(model, SessionModel)
+    tasks, scored = _by_counts(model, feed) if counted else _by_network(model, feed, labels)
     check_correctable(tasks, feed.schema.tasks, learnt_rate)  # before the long work
-    score = make_scoring_step(model, labels)
     parts, announced = [], 0
     with progress("scoring", feed.steps(0), "steps") as bar:
-        for batch, (inputs,) in on_device(
-            feed.batches(0), lambda batch: (pick_inputs(model, batch.inputs),)
-        ):
+        for batch, probabilities in scored:
             real = batch.weights > 0
-            probabilities = np.asarray(score(inputs))[real]
             parts.append((probabilities, batch.labels[real], batch.users[real], batch.times[real]))
             announced += batch.total
             bar.advance()
@@ -106,3 +107,28 @@ def predict(
     scores = {task: p[:, i].astype(np.float64) for i, task in enumerate(tasks)}
     scores = recalibrate(scores, feed.schema.tasks, learnt_rate)
     return Predictions(scores, y[:, columns], users, times, weights_of(y, kept_rate))
+
+
+def _by_network(model: keras.Model, feed: Feed, labels: list[str]) -> tuple[list[str], Iterator]:
+    """The tasks, and each batch with the probabilities [real rows, T] that a network gives."""
+    from intent.training.on_device import on_device
+    from intent.training.step import learned_tasks, make_scoring_step, pick_inputs
+
+    def scored() -> Iterator[tuple[Batch, np.ndarray]]:
+        score = make_scoring_step(model, labels)
+        take = on_device(feed.batches(0), lambda batch: (pick_inputs(model, batch.inputs),))
+        for batch, (inputs,) in take:
+            yield batch, np.asarray(score(inputs))[batch.weights > 0]
+
+    return learned_tasks(model, labels), scored()
+
+
+def _by_counts(model: SessionModel, feed: Feed) -> tuple[list[str], Iterator]:
+    """The same of a model of session features."""
+    from intent.baselines.table import features_of
+
+    def scored() -> Iterator[tuple[Batch, np.ndarray]]:
+        for batch, made in features_of(feed):
+            yield batch, model.probabilities(made.values, made.names)
+
+    return model.tasks, scored()

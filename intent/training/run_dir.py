@@ -21,6 +21,7 @@ from typing import Any
 from intent import storage
 from intent.config import IntentConfig, dump_config, load_config
 from intent.errors import IntentError
+from intent.models.sources import is_counted
 from intent.samples import manifest as manifests
 from intent.samples.manifest import Manifest
 from intent.storage import write_atomically
@@ -107,8 +108,9 @@ class RunDir:
 
     @property
     def model(self) -> Path:
-        """The trained model, written when training has ended."""
-        return self.path / "model.keras"
+        """The trained model, written when training has ended: a network, or the facts of one that
+        is none (`intent.baselines.session_model`)."""
+        return self.path / ("model.json" if is_counted(self.config.model) else "model.keras")
 
     @property
     def samples(self) -> str | None:
