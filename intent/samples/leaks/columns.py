@@ -16,6 +16,7 @@ from intent.schema import DAY_MS, HOUR_MS, Feature, Schema
 
 # How long ago a view's last action was: at the cut itself, less than a second, 2 s, 4 s ... 36 h.
 SINCE_MS = np.r_[1, 1000 * 2 ** np.arange(0, 18)]
+AT_CUT = "@cut"
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,28 @@ class Column:
     """One fact of a group.
 
     Attributes:
-        name: "tap.button" and the like are ids of the last action of a view, "tap.actions" and
-            "tap.since" how many actions its window has and how long ago the last one was; then
+        name: "tap.button" and the like are ids of the last action of a view, "tap.button@cut" the
+            same where that action is the one at which the cut was made; "tap.actions" and
+            "tap.since" are how many actions the window has and how long ago the last one was; then
             "history.purchase_1w", "profile.gender", "cut.hour".
-        levels: how many there are, from 0. Of the last action, 0 is "no action in the window" and
-            id + 1 the id; of counts, k is 2 ** (k - 1) or more.
-        feature: of the last action, where actions can be hidden by it; else None.
+        levels: how many there are, from 0. Of an action, 0 is "there is none" and id + 1 the id; of
+            counts, k is 2 ** (k - 1) or more.
+        feature: of the action, where actions can be hidden by it; else None.
     """
 
     name: str
     levels: int
     feature: Feature | None = None
+
+    @property
+    def key(self) -> str:
+        """Of the dictionary: "tap.button"."""
+        return self.name.removesuffix(AT_CUT)
+
+    @property
+    def when(self) -> str:
+        """Which action it is of: "last" of its view, or "cut", the one at the cut."""
+        return "cut" if self.name.endswith(AT_CUT) else "last"
 
 
 def columns(schema: Schema) -> list[Column]:
@@ -42,7 +54,10 @@ def columns(schema: Schema) -> list[Column]:
     for view in schema.views:
         for feature in view.features:
             named = feature if nameable(feature) else None
-            found.append(Column(f"{view.name}.{feature.name}", feature.rows + 1, named))
+            name = f"{view.name}.{feature.name}"
+            found.append(Column(name, feature.rows + 1, named))
+            if named:
+                found.append(Column(name + AT_CUT, feature.rows + 1, named))
         found.append(Column(f"{view.name}.actions", schema.length.bit_length() + 1))
         found.append(Column(f"{view.name}.since", len(SINCE_MS) + 2))
     for source in ("history", "profile"):
@@ -67,6 +82,8 @@ def levels(unit: Unit) -> np.ndarray:
         for i, feature in enumerate(view.features):
             of_last = discretize.age(ago) if feature.name == "age" else ids[last, i]
             found.append(_where(some, of_last.astype(np.int64) + 1))
+            if nameable(feature):
+                found.append(_where(some, np.where(ago == 0, found[-1][some], 0)))
         found.append(_bit_length(count))
         found.append(_where(some, np.searchsorted(SINCE_MS, ago, "right") + 1))
     for source in ("history", "profile"):

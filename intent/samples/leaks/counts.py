@@ -22,7 +22,7 @@ MOST_USERS = 30_000  # beyond which the bitmap is too full to tell
 
 
 class Counts:
-    """Counts that grow with every unit; some 60 MiB with the paper's dictionaries.
+    """Counts that grow with every unit; some 55 MiB with the paper's dictionaries.
 
     Attributes:
         columns: what is looked at; slices: where the levels of each are among all L.
@@ -36,8 +36,8 @@ class Counts:
             c.name: slice(end - c.levels, end) for c, end in zip(self.columns, ends, strict=True)
         }
         self._first = np.array([s.start for s in self.slices.values()])
-        self.groups = np.zeros((BUCKETS, ends[-1]), np.int64)
-        self.positives = np.zeros((len(schema.tasks), BUCKETS, ends[-1]), np.int64)
+        self.groups = np.zeros((BUCKETS, ends[-1]), np.int32)
+        self.positives = np.zeros((len(schema.tasks), BUCKETS, ends[-1]), np.int32)
         self._named = [i for i, c in enumerate(self.columns) if c.feature is not None]
         named = [np.arange(ends[-1])[self.slices[self.columns[i].name]] for i in self._named]
         self._place = np.full(ends[-1], -1)  # where a named level's bitmap is

@@ -9,8 +9,8 @@ import numpy as np
 from intent.report.svg import FIRST, MUTED, SECOND, few_ticks, svg
 
 ROWS = 15
-PLACE = (0.46, 0.12, 0.5, 0.84)  # left, bottom, width, height: names stand at the left
-LONGEST = 30  # characters of a name
+PLACE = (0.5, 0.12, 0.46, 0.84)  # left, bottom, width, height: names stand at the left
+LONGEST = 34  # characters of a name
 
 
 def entries_plot(entries: Sequence[Mapping], tasks: Mapping) -> list[dict]:
@@ -19,7 +19,7 @@ def entries_plot(entries: Sequence[Mapping], tasks: Mapping) -> list[dict]:
         return []
     found = []
     for task, about in tasks.items():
-        rows = [(e["entry"], e["tasks"][task], task in e["gives_away"]) for e in entries[:ROWS]]
+        rows = [(_named(e), e["tasks"][task], task in e["gives_away"]) for e in entries[:ROWS]]
         caption = (
             f"Positive groups after the entry, % ({task}), with 95 % intervals; "
             f"the line is the rate of all groups."
@@ -60,6 +60,10 @@ def _dots(
         axes.xaxis.set_major_locator(few_ticks())
 
     return svg(name, ((4.3, 0.7 + 0.21 * len(rows)), PLACE), draw, label)
+
+
+def _named(entry: Mapping) -> str:
+    return entry["entry"] + (" (at the cut)" if entry["when"] == "cut" else "")
 
 
 def _short(name: str) -> str:

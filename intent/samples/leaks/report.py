@@ -42,10 +42,10 @@ def collect(root: str, manifest: Manifest, by_lot: int | None = None) -> dict:
         tasks: name -> {"horizon_ms", "positives", "rate"}, the rate among all groups;
         thresholds: "rate", "odds", "auc", "users";
         entries: those of enough users, what gives away first, then by lift: {"entry" (as
-            samples.exclude takes it), "column", "name", "groups", "users", "gives_away" (tasks),
-            "tasks": name -> {"positives", "rate", "ci95", "lift", "lift_ci95", "odds_ratio",
-            "of_positives"}};
-        rare: how many entries have fewer users;
+            samples.exclude takes it), "when" ("last" action of its view, or action at the "cut"),
+            "groups", "users", "gives_away" (tasks), "tasks": name -> {"positives", "rate", "ci95",
+            "lift", "lift_ci95", "odds_ratio", "of_positives"}};
+        rare: how many such rows have fewer users;
         columns: by AUC: {"column", "levels", "gives_away", "tasks": name -> {"auc", "ci95"}};
         gives_away: {"entries": [...], "columns": [...]}.
 
@@ -94,7 +94,8 @@ def summary(
         for t, n in zip(schema.tasks, positives, strict=True)
     }
     entries, rare = _entries(counts, groups, tasks, _names(dictionaries))
-    columns = [_column(counts, groups, column, tasks) for column in counts.columns]
+    alone = [column for column in counts.columns if column.when == "last"]
+    columns = [_column(counts, groups, column, tasks) for column in alone]
     columns.sort(key=lambda c: -max(t["auc"] or 0 for t in c["tasks"].values()))
     return {
         "groups": int(counts.groups[:, hours].sum()),
@@ -110,7 +111,7 @@ def summary(
         "rare": rare,
         "columns": columns,
         "gives_away": {
-            "entries": [e["entry"] for e in entries if e["gives_away"]],
+            "entries": list(dict.fromkeys(e["entry"] for e in entries if e["gives_away"])),
             "columns": [c["column"] for c in columns if c["gives_away"]],
         },
     }
@@ -121,7 +122,7 @@ def _names(dictionaries: Dictionaries) -> Callable[[Column, int], str | None]:
 
     def name(column: Column, id_: int) -> str | None:
         if column.feature.unknown:
-            vocabulary = dictionaries[column.name]
+            vocabulary = dictionaries[column.key]
             return vocabulary.name(id_) if id_ < len(vocabulary.names) + 2 else None
         known = KINDS[column.feature.name]
         return known[id_ - 1] if 0 < id_ <= len(known) else None
@@ -149,9 +150,8 @@ def _entries(
     counted, weight = counts.groups[:, level].sum(axis=0), groups[:, level]
     found = [
         {
-            "entry": f"{of.name}={name(of, id_)}",
-            "column": of.name,
-            "name": name(of, id_),
+            "entry": f"{of.key}={name(of, id_)}",
+            "when": of.when,
             "groups": int(n),
             "users": int(u),
             "gives_away": [],
@@ -181,7 +181,7 @@ def _entries(
 def _order(entry: Mapping) -> tuple:
     """What gives away first, then by the lower end of the lift."""
     lift = max((t["lift_ci95"][0] for t in entry["tasks"].values() if t["lift_ci95"]), default=0)
-    return not entry["gives_away"], -lift, entry["entry"]
+    return not entry["gives_away"], -lift, entry["entry"], entry["when"]
 
 
 def gives_away(low: float, base: float) -> bool:

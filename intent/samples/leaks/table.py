@@ -22,8 +22,12 @@ def show(facts: Mapping) -> None:
     console.print(words.headline(facts), style="bold")
     console.print(points)
     tasks = list(facts["tasks"])
-    table = Table(title="Entries as the last action of their view", title_justify="left")
+    table = Table(
+        title="Entries, as the last action of their view or the one at the cut",
+        title_justify="left",
+    )
     table.add_column("entry", overflow="fold")
+    table.add_column("when")
     for heading in ("groups", "users"):
         table.add_column(heading, justify="right", no_wrap=True)
     for task in tasks:
@@ -32,7 +36,7 @@ def show(facts: Mapping) -> None:
         cells = [_rate(entry["tasks"][task]) for task in tasks]
         style = "bold red" if entry["gives_away"] else None
         counts = (f"{entry['groups']:,}", f"{entry['users']:,}")
-        table.add_row(entry["entry"], *counts, *cells, style=style)
+        table.add_row(entry["entry"], entry["when"], *counts, *cells, style=style)
     console.print(table)
     table = Table(title="Features, each alone: AUC", title_justify="left")
     table.add_column("feature", overflow="fold")
@@ -42,7 +46,9 @@ def show(facts: Mapping) -> None:
         cells = [_auc(column["tasks"][task]) for task in tasks]
         table.add_row(column["column"], *cells, style="bold red" if column["gives_away"] else None)
     console.print(table)
-    rare = f"{facts['rare']:,} entries have fewer than {facts['thresholds']['users']} users."
+    rare = (
+        f"{facts['rare']:,} rows of fewer than {facts['thresholds']['users']} users are left out."
+    )
     console.print(f"{facts['groups']:,} groups of {facts['users']:,} users. {rare}")
 
 

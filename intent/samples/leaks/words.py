@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from intent.report.words import horizon, number, percent, plural, span
 
 MOST_SENTENCES = 20
+WHEN = {"last": "as the last action of its view", "cut": "at that very action"}
 
 
 def headline(facts: Mapping) -> str:
@@ -21,7 +22,11 @@ def headline(facts: Mapping) -> str:
 
 def verdict(facts: Mapping) -> list[str]:
     """What was found and what to do about it, the most important first."""
-    found = [_entry(entry, facts) for entry in facts["entries"] if entry["gives_away"]]
+    once: dict[str, str] = {}
+    for entry in facts["entries"]:
+        if entry["gives_away"]:
+            once.setdefault(entry["entry"], _entry(entry, facts))
+    found = list(once.values())
     found += [_column(column) for column in facts["columns"] if column["gives_away"]]
     if len(found) > MOST_SENTENCES:
         more = len(found) - MOST_SENTENCES
@@ -61,7 +66,7 @@ def _entry(entry: Mapping, facts: Mapping) -> str:
     task = max(entry["gives_away"], key=lambda t: entry["tasks"][t]["lift"])
     of, about = entry["tasks"][task], facts["tasks"][task]
     return (
-        f"{entry['entry']} gives it away: after it, {percent(of['rate'])} "
+        f"{entry['entry']} gives it away: {WHEN[entry['when']]}, {percent(of['rate'])} "
         f"({span(of['ci95'], percent)}) buy within {horizon(about['horizon_ms'])}; of all groups "
         f"{percent(about['rate'])} do. That is {number(of['lift'], 1)} times as many, in "
         f"{plural(entry['groups'], 'group')} of {plural(entry['users'], 'user')}: "
