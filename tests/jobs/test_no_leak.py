@@ -1,4 +1,4 @@
-"""The control against leaks: where labels are drawn by lot, nothing can be learnt.
+"""The controls against leaks: where labels are by lot or of other moments, nothing is learnt.
 
 A network that has learnt nothing still is some function of informative inputs, so its AUC is not
 0.5 but scatters around it, by more than the interval over users says. So the mean over several
@@ -25,26 +25,45 @@ def samples(tmp_path_factory):
     return root / "samples"
 
 
-def aucs(samples, folder, seeds: int, by_lot: bool) -> np.ndarray:
+def aucs(samples, folder, seeds: int, control: str | None) -> np.ndarray:
     """Held-out AUC of both tasks for each seed, [seeds, 2]."""
     found = []
     for seed in range(seeds):
         config = load_config(
             overrides=[
-                f"train.seed={seed}", f"train.random_labels={by_lot}", "train.batch_size=64",
+                *([f"train.{control}=true"] if control else []),
+                f"train.seed={seed}", "train.batch_size=64",
                 "train.learning_rate=0.005", "model.hidden=8", "model.action_width=8",
                 "model.branch_units=[8]",
             ]
         )  # fmt: skip
-        summary = train(samples, folder / f"{by_lot}-{seed}", config)
+        summary = train(samples, folder / f"{control}-{seed}", config)
         found.append([summary["validation"][f"auc_{t}"] for t in ("realtime", "longterm")])
     return np.array(found)
 
 
 def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
-    by_lot, true = aucs(samples, tmp_path, 4, True), aucs(samples, tmp_path, 1, False)
+    by_lot, true = aucs(samples, tmp_path, 4, "random_labels"), aucs(samples, tmp_path, 1, None)
     assert abs(by_lot.mean() - 0.5) < 0.1, by_lot
     assert true.mean() > 0.65 and true.mean() - by_lot.mean() > 0.12, (true, by_lot)
+
+
+@pytest.mark.slow
+def test_labels_that_run_backwards_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
+    backwards = aucs(samples, tmp_path, 6, "reversed_labels")
+    true = aucs(samples, tmp_path, 1, None)
+    assert abs(backwards.mean() - 0.5) < 0.08, backwards
+    assert true.mean() > 0.65 and true.mean() - backwards.mean() > 0.12, (true, backwards)
+
+
+def test_there_is_one_control_at_a_time():
+    from intent.errors import UsageError
+    from jobs.train import check_settings
+
+    both = ["train.random_labels=true", "train.reversed_labels=true"]
+    with pytest.raises(UsageError, match="two controls"):
+        check_settings(load_config(overrides=both))
+    check_settings(load_config(overrides=both[1:]))
 
 
 def test_held_out_days_are_never_trained_on(samples):

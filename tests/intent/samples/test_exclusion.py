@@ -194,3 +194,15 @@ def test_days_are_added_with_the_same_hidden(built):
     check_joins(plain, like(plain, SamplesConfig()), "samples")
     with pytest.raises(UsageError, match=r"samples\.exclude"):
         check_joins(plain, like(plain, SamplesConfig(exclude=HIDDEN)), "samples")
+
+
+def test_verify_finds_what_should_be_hidden(logs, tmp_path):
+    import json
+
+    build_samples(tmp_path, logs)
+    place = tmp_path / "manifest.json"
+    said = json.loads(place.read_text())
+    said["settings"]["exclude"] = ["tap.button=Button-Buy"]
+    place.write_text(json.dumps(said))
+    (ids,) = (c for c in verify(tmp_path) if c.name == "ids")
+    assert not ids.ok and "actions should be hidden (samples.exclude)" in ids.wrong[0]
