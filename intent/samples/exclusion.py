@@ -86,10 +86,12 @@ def _parsed(entry: str, schema: Schema) -> tuple[str, Feature, str]:
     if not equals or not name:
         raise UsageError(f"samples.exclude takes view.feature=name, {_EXAMPLE}; got {entry!r}")
     valid = {f"{v.name}.{f.name}": (v.name, f) for v in schema.views for f in v.features}
+    levels = key in valid and not nameable(valid[key][1])
     valid = {known: found for known, found in valid.items() if nameable(found[1])}
     if key not in valid:
-        near = difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
+        near = [] if levels else difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}={name}?" if near else f"there are {', '.join(valid)}"
+        hint = f"it has levels and no names; {hint}" if levels else hint
         raise UsageError(
             f"samples.exclude: {entry!r} names {key!r}, by which no action of these logs can be "
             f"hidden: {hint}"

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from intent.metrics import roc_auc
-
 Z = 1.96  # of a 95 % interval
 PRIOR = 50.0  # groups that a level's mean is drawn to the base rate with
 FEWEST_BUCKETS = 10  # with users, below which nothing is said of how far they differ
@@ -61,6 +59,8 @@ def column_auc(groups: np.ndarray, positives: np.ndarray) -> tuple[float | None,
     Returns: None for what cannot be told: without positives and negatives in both halves, and
         without users in `FEWEST_BUCKETS` buckets.
     """
+    seen = groups.any(axis=0)
+    groups, positives = groups[:, seen], positives[:, seen]
     halves = [(groups[h::2].sum(axis=0), positives[h::2].sum(axis=0)) for h in (0, 1)]
     value = _both_ways(*halves)
     filled = np.flatnonzero(groups.sum(axis=1))
@@ -87,6 +87,20 @@ def _judged(n: np.ndarray, y: np.ndarray, judged_n: np.ndarray, judged_y: np.nda
     """AUC of the rates y / n at the groups `judged_n`, of which `judged_y` are positive."""
     base = y.sum() / max(n.sum(), 1)
     score = (y + PRIOR * base) / (n + PRIOR)
-    labels = np.repeat([1, 0], len(score))
-    weights = np.maximum(np.concatenate([judged_y, judged_n - judged_y]), 0)
-    return roc_auc(np.tile(score, 2), labels, weights)
+    return _ranking(score, judged_y, judged_n - judged_y)
+
+
+def _ranking(score: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
+    """AUC where so many positives and negatives have each score; NaN without either.
+
+    As `intent.metrics.roc_auc`, for a few levels and many times: a tie counts one half.
+    """
+    order = np.argsort(score)
+    score, positive, negative = score[order], positive[order], negative[order]
+    total = positive.sum() * negative.sum()
+    if not total:
+        return float("nan")
+    first = np.flatnonzero(np.diff(score, prepend=-1.0))
+    positive, negative = np.add.reduceat(positive, first), np.add.reduceat(negative, first)
+    below = np.cumsum(negative) - negative / 2
+    return float((positive * below).sum() / total)

@@ -9,6 +9,7 @@ import pytest
 
 from intent.samples import controls
 from intent.samples.reader import TrackFeed
+from intent.samples.scan import read_parts
 from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
 
@@ -32,9 +33,17 @@ def labels(feed: TrackFeed, epoch: int = 0) -> dict[tuple[str, int], tuple]:
 
 
 def stored(feed: TrackFeed) -> list[list[tuple]]:
-    """The labels of each row group as they are stored."""
-    flat = iter(labels(replace(feed, shuffle=False)).items())
-    return [[next(flat) for _ in range(n)] for s in feed.manifest.shards for n in s.row_groups]
+    """The groups and labels of each row group as they are stored."""
+    return [
+        [
+            ((user, int(at)), tuple(of))
+            for user, at, of in zip(
+                part.unit.users, part.unit.at, part.unit.labels.tolist(), strict=True
+            )
+        ]
+        for shard in feed.manifest.shards
+        for part in read_parts(str(feed.root), feed.manifest, shard)
+    ]
 
 
 def test_row_groups_get_the_labels_of_others_from_the_other_end():

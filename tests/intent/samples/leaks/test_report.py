@@ -37,10 +37,15 @@ def shop(planted: bool, users: int = 120, seed: int = 0) -> dict:
     return logs | {"browse": browse, "tap": tap}
 
 
+def made(root, planted: bool, **settings):
+    """Its dataset."""
+    return build_samples(root, shop(planted), per_day=30, row_group=400, **settings)
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     root = tmp_path_factory.mktemp("planted")
-    return root, build_samples(root, shop(planted=True), row_group=400)
+    return root, made(root, True)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +57,9 @@ def test_the_planted_button_is_listed_first_with_lift_and_counts(facts):
     assert facts["gives_away"]["entries"] == [f"tap.button={PAY}"]
     first = facts["entries"][0]
     assert first["entry"] == f"tap.button={PAY}" and first["when"] == "cut"
-    assert first["groups"] > 80 and 40 < first["users"] <= 120
+    assert first["groups"] > 40 and 30 < first["users"] <= 120
     hour = first["tasks"]["realtime"]
-    assert hour["rate"] > 0.98 and hour["ci95"][0] > 0.9 and "realtime" in first["gives_away"]
+    assert hour["rate"] > 0.98 and hour["ci95"][0] > 0.8 and "realtime" in first["gives_away"]
     assert hour["lift"] == pytest.approx(hour["rate"] / facts["tasks"]["realtime"]["rate"])
     assert hour["lift_ci95"][0] > 5
     (line, advice) = words.verdict(facts)
@@ -64,7 +69,7 @@ def test_the_planted_button_is_listed_first_with_lift_and_counts(facts):
 
 
 def test_without_the_plant_nothing_is_listed(tmp_path):
-    facts = collect(tmp_path, build_samples(tmp_path, shop(planted=False), row_group=400))
+    facts = collect(tmp_path, made(tmp_path, False))
     assert facts["gives_away"] == {"entries": [], "columns": []}
     button = [e for e in facts["entries"] if e["entry"] == f"tap.button={PAY}"]
     assert button and all(e["tasks"]["realtime"]["lift"] < 3 for e in button)
@@ -72,20 +77,21 @@ def test_without_the_plant_nothing_is_listed(tmp_path):
     assert line.startswith("Nothing alone gives the label away. An entry gives")
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_with_labels_by_lot_nothing_is_listed(planted, seed):
-    facts = collect(*planted, by_lot=seed)
-    assert facts["gives_away"] == {"entries": [], "columns": []}
-    aucs = [c["tasks"][t]["auc"] for c in facts["columns"] for t in facts["tasks"]]
-    assert max(aucs) < 0.6 and abs(np.mean(aucs) - 0.5) < 0.02
-    assert collect(*planted, by_lot=seed) == facts
-    assert words.verdict(facts)[0].startswith("Control")
+def test_with_labels_by_lot_nothing_is_listed(planted):
+    found = [collect(*planted, by_lot=seed) for seed in (0, 1, 0)]
+    assert found[0] == found[2] != found[1]
+    for facts in found[:2]:
+        assert facts["gives_away"] == {"entries": [], "columns": []}
+        aucs = [c["tasks"][t]["auc"] for c in facts["columns"] for t in facts["tasks"]]
+        assert max(aucs) < 0.6 and abs(np.mean(aucs) - 0.5) < 0.02
+        assert words.verdict(facts)[0].startswith("Control")
 
 
 def test_once_it_is_hidden_it_is_not_listed(planted, tmp_path):
     hidden = [f"tap.button={PAY}"]
     facts = collect(
-        tmp_path, build_samples(tmp_path, shop(planted=True), row_group=400, exclude=hidden)
+        tmp_path,
+        made(tmp_path, True, exclude=hidden),
     )
     assert facts["excluded"] == hidden and facts["gives_away"]["entries"] == []
     assert not any(e["entry"] in hidden for e in facts["entries"])
@@ -143,7 +149,7 @@ def test_a_feature_that_is_the_label_is_listed(planted):
 
 
 def test_undersampling_of_negatives_changes_rates_only_by_chance(planted, facts, tmp_path):
-    thin = build_samples(tmp_path, shop(planted=True), row_group=400, negative_rate=0.3)
+    thin = made(tmp_path, True, negative_rate=0.3)
     other = collect(tmp_path, thin)
     assert other["groups"] < 0.8 * facts["groups"]
     for task, about in facts["tasks"].items():
