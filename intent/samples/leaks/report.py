@@ -23,8 +23,10 @@ from intent.samples.scan import read_parts
 from intent.schema import Schema
 
 # An entry gives a label away if, at the lower end of the interval, more than GIVES_AWAY_RATE of its
-# groups are positive, and the odds are more than GIVES_AWAY_ODDS times those of all groups.
-GIVES_AWAY_RATE = 0.5
+# groups are positive and the odds are more than GIVES_AWAY_ODDS times those of all groups. It comes
+# close if the same holds of CLOSE_RATE.
+GIVES_AWAY_RATE = 0.8
+CLOSE_RATE = 0.5
 GIVES_AWAY_ODDS = 10.0
 # A column gives it away if the lower end of its AUC's interval is above this.
 GIVES_AWAY_AUC = 0.9
@@ -40,14 +42,14 @@ def collect(root: str, manifest: Manifest, by_lot: int | None = None) -> dict:
 
     Returns: "groups", "users", "negative_rate", "excluded" (samples.exclude), "by_lot",
         tasks: name -> {"horizon_ms", "positives", "rate"}, the rate among all groups;
-        thresholds: "rate", "odds", "auc", "users";
-        entries: those of enough users, what gives away first, then by lift: {"entry" (as
-            samples.exclude takes it), "when" ("last" action of its view, or action at the "cut"),
-            "groups", "users", "gives_away" (tasks), "tasks": name -> {"positives", "rate", "ci95",
-            "lift", "lift_ci95", "odds_ratio", "of_positives"}};
+        thresholds: "rate", "close_rate", "odds", "auc", "users";
+        entries: those of enough users, what gives away first, then what comes close, then by lift:
+            {"entry" (as samples.exclude takes it), "when" ("last" action of its view, or action at
+            the "cut"), "groups", "users", "gives_away", "comes_close" (tasks), "tasks": name ->
+            {"positives", "rate", "ci95", "lift", "lift_ci95", "odds_ratio", "of_positives"}};
         rare: how many such rows have fewer users;
         columns: by AUC: {"column", "levels", "gives_away", "tasks": name -> {"auc", "ci95"}};
-        gives_away: {"entries": [...], "columns": [...]}.
+        gives_away: {"entries": [...], "columns": [...]}; comes_close: entries that do not.
 
     Raises:
         IntentError: the dataset cannot be read.
@@ -97,12 +99,17 @@ def summary(
     alone = [column for column in counts.columns if column.when == "last"]
     columns = [_column(counts, groups, column, tasks) for column in alone]
     columns.sort(key=lambda c: -max(t["auc"] or 0 for t in c["tasks"].values()))
+    sure, near = (
+        list(dict.fromkeys(e["entry"] for e in entries if e[how]))
+        for how in ("gives_away", "comes_close")
+    )
     return {
         "groups": int(counts.groups[:, hours].sum()),
         "negative_rate": negative_rate,
         "tasks": tasks,
         "thresholds": {
             "rate": GIVES_AWAY_RATE,
+            "close_rate": CLOSE_RATE,
             "odds": GIVES_AWAY_ODDS,
             "auc": GIVES_AWAY_AUC,
             "users": FEWEST_USERS,
@@ -111,9 +118,10 @@ def summary(
         "rare": rare,
         "columns": columns,
         "gives_away": {
-            "entries": list(dict.fromkeys(e["entry"] for e in entries if e["gives_away"])),
+            "entries": sure,
             "columns": [c["column"] for c in columns if c["gives_away"]],
         },
+        "comes_close": [entry for entry in near if entry not in sure],
     }
 
 
@@ -155,6 +163,7 @@ def _entries(
             "groups": int(n),
             "users": int(u),
             "gives_away": [],
+            "comes_close": [],
             "tasks": {},
         }
         for (of, id_), n, u in zip(column, counted, users, strict=True)
@@ -174,20 +183,22 @@ def _entries(
             }
             if gives_away(float(low[i]), base):
                 entry["gives_away"].append(task)
+            elif gives_away(float(low[i]), base, CLOSE_RATE):
+                entry["comes_close"].append(task)
     found.sort(key=_order)
     return found, rare
 
 
 def _order(entry: Mapping) -> tuple:
-    """What gives away first, then by the lower end of the lift."""
+    """What gives away first, then what comes close, then by the lower end of the lift."""
     lift = max((t["lift_ci95"][0] for t in entry["tasks"].values() if t["lift_ci95"]), default=0)
-    return not entry["gives_away"], -lift, entry["entry"], entry["when"]
+    return not entry["gives_away"], not entry["comes_close"], -lift, entry["entry"], entry["when"]
 
 
-def gives_away(low: float, base: float) -> bool:
+def gives_away(low: float, base: float, limit: float = GIVES_AWAY_RATE) -> bool:
     """Whether a rate of at least `low` gives the label away where that of all groups is `base`."""
     ratio = _odds_ratio(low, base)
-    return low > GIVES_AWAY_RATE and ratio is not None and ratio > GIVES_AWAY_ODDS
+    return low > limit and ratio is not None and ratio > GIVES_AWAY_ODDS
 
 
 def _odds_ratio(rate: float, base: float) -> float | None:

@@ -14,11 +14,12 @@ def show(facts: Mapping) -> None:
     """Print the verdict, the entries and the features that foretell most."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     points = Table.grid(padding=(0, 1))
     for sentence in words.verdict(facts):
-        points.add_row("•", sentence)
+        points.add_row("•", Text(sentence))  # names may hold what rich takes for markup
     console.print(words.headline(facts), style="bold")
     console.print(points)
     tasks = list(facts["tasks"])
@@ -34,9 +35,9 @@ def show(facts: Mapping) -> None:
         table.add_column(f"{task}, lift", justify="right")
     for entry in entries_shown(facts):
         cells = [_rate(entry["tasks"][task]) for task in tasks]
-        style = "bold red" if entry["gives_away"] else None
+        style = "bold red" if entry["gives_away"] else "yellow" if entry["comes_close"] else None
         counts = (f"{entry['groups']:,}", f"{entry['users']:,}")
-        table.add_row(entry["entry"], entry["when"], *counts, *cells, style=style)
+        table.add_row(Text(entry["entry"]), entry["when"], *counts, *cells, style=style)
     console.print(table)
     table = Table(title="Features, each alone: AUC", title_justify="left")
     table.add_column("feature", overflow="fold")
@@ -53,9 +54,15 @@ def show(facts: Mapping) -> None:
 
 
 def entries_shown(facts: Mapping, most: int = MOST_ENTRIES) -> list[Mapping]:
-    """All entries that give away, and the `most` that foretell most besides."""
-    some = sum(bool(e["gives_away"]) for e in facts["entries"])
-    return facts["entries"][: some + most]
+    """All entries that give away, and the `most` that foretell most besides; each where it does.
+
+    At the cut or as the last action of its view: most entries are listed for both.
+    """
+    once: dict[str, Mapping] = {}
+    for entry in facts["entries"]:
+        once.setdefault(entry["entry"], entry)
+    some = sum(bool(entry["gives_away"]) for entry in once.values())
+    return list(once.values())[: some + most]
 
 
 def columns_shown(facts: Mapping, most: int = MOST_COLUMNS) -> list[Mapping]:

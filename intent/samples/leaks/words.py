@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from intent.report.words import horizon, number, percent, plural, span
 
-MOST_SENTENCES = 20
+MOST_SENTENCES, MOST_NAMES = 20, 8
+HOW = {"gives_away": "gives it away", "comes_close": "comes close"}
 WHEN = {"last": "as the last action of its view", "cut": "at that very action"}
 
 
@@ -25,7 +26,7 @@ def verdict(facts: Mapping) -> list[str]:
     once: dict[str, str] = {}
     for entry in facts["entries"]:
         if entry["gives_away"]:
-            once.setdefault(entry["entry"], _entry(entry, facts))
+            once.setdefault(entry["entry"], _entry(entry, "gives_away", facts))
     found = list(once.values())
     found += [_column(column) for column in facts["columns"] if column["gives_away"]]
     if len(found) > MOST_SENTENCES:
@@ -38,6 +39,11 @@ def verdict(facts: Mapping) -> list[str]:
         )
     if not found:
         found.append(f"{headline(facts)}. {measure(facts)}")
+    if near := facts["comes_close"]:
+        first = next(e for e in facts["entries"] if e["entry"] == near[0])
+        also = f" Also: {', '.join(near[1:MOST_NAMES])}" if near[1:] else ""
+        also += f" and {len(near) - MOST_NAMES:,} more" if len(near) > MOST_NAMES else ""
+        found.append(_entry(first, "comes_close", facts) + also + ("." if also else ""))
     if facts["excluded"]:
         found.append(f"Hidden already (samples.exclude): {', '.join(facts['excluded'])}.")
     if facts["by_lot"] is not None:
@@ -57,16 +63,17 @@ def measure(facts: Mapping) -> str:
     return (
         f"An entry gives the label away if more than {percent(limit['rate'])} of its groups are "
         f"positive and the odds are more than {limit['odds']:g} times those of all groups, both at "
-        f"the lower end of the 95 % interval; a feature, if its AUC is above {limit['auc']:g} "
-        f"there. Of entries with fewer than {limit['users']} users nothing is said."
+        f"the lower end of the 95 % interval; it comes close from {percent(limit['close_rate'])} "
+        f"on. A feature gives it away if its AUC is above {limit['auc']:g} there. Of entries "
+        f"with fewer than {limit['users']} users nothing is said."
     )
 
 
-def _entry(entry: Mapping, facts: Mapping) -> str:
-    task = max(entry["gives_away"], key=lambda t: entry["tasks"][t]["lift"])
+def _entry(entry: Mapping, how: str, facts: Mapping) -> str:
+    task = max(entry[how], key=lambda t: entry["tasks"][t]["lift"])
     of, about = entry["tasks"][task], facts["tasks"][task]
     return (
-        f"{entry['entry']} gives it away: {WHEN[entry['when']]}, {percent(of['rate'])} "
+        f"{entry['entry']} {HOW[how]}: {WHEN[entry['when']]}, {percent(of['rate'])} "
         f"({span(of['ci95'], percent)}) buy within {horizon(about['horizon_ms'])}; of all groups "
         f"{percent(about['rate'])} do. That is {number(of['lift'], 1)} times as many, in "
         f"{plural(entry['groups'], 'group')} of {plural(entry['users'], 'user')}: "

@@ -10,7 +10,7 @@ from intent.samples.card import Groups
 from intent.samples.leaks import words
 from intent.samples.leaks.counts import Counts
 from intent.samples.leaks.page import write_leaks
-from intent.samples.leaks.report import collect, gives_away
+from intent.samples.leaks.report import CLOSE_RATE, collect, gives_away
 from intent.samples.scan import read_parts
 from intent.schema import DAY_MS, HOUR_MS
 from tests.support.build import build_samples
@@ -192,8 +192,9 @@ def test_users_are_counted_to_within_a_few_percent(planted):
 
 
 def test_the_threshold_is_a_rate_and_odds():
-    assert gives_away(0.51, 0.04) and not gives_away(0.49, 0.04)
-    assert not gives_away(0.7, 0.2) and gives_away(0.72, 0.2)  # 10 times the odds of 1 to 4
+    assert gives_away(0.81, 0.04) and not gives_away(0.79, 0.04)
+    assert not gives_away(0.86, 0.4) and gives_away(0.88, 0.4)  # 10 times the odds of 2 to 3
+    assert gives_away(0.51, 0.04, CLOSE_RATE) and not gives_away(0.7, 0.2, CLOSE_RATE)
     assert not gives_away(0.9, 0.0) and not gives_away(0.99, 1.0)
 
 
@@ -202,6 +203,7 @@ def test_the_page_stands_alone_and_tells_the_same(planted, facts, tmp_path):
     assert "1 entry gives the label away" in page and f"tap.button={PAY}" in page
     assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
     assert str(HOUR_MS) not in page and 'class="bad"' in page
-    clean = facts | {"gives_away": {"entries": [], "columns": []}, "entries": [], "columns": []}
+    nothing = {"gives_away": {"entries": [], "columns": []}, "entries": [], "columns": []}
+    clean = facts | nothing | {"comes_close": []}
     empty = write_leaks(tmp_path / "none.html", clean, planted[1]).read_text()
     assert "Nothing alone gives the label away" in empty
