@@ -15,14 +15,14 @@ from jobs.build_samples import app, build_samples
 from tests.support.commands import intent
 
 PLANTED = "Button_PayNow"
-SETTINGS = {"length": 16, "cuts_per_day": 40}
+SETTINGS = {"length": 16, "cuts_per_day": 150}
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """Logs of a simulated shop: as they are, and with a button 3 to 9 s before each purchase."""
     root = tmp_path_factory.mktemp("shop")
-    done = intent("simulate", "--out", root / "logs", "--users", 120, "--days", 4, "--rate", 0.05)
+    done = intent("simulate", "--out", root / "logs", "--users", 200, "--days", 4, "--rate", 0.05)
     assert done.status == 0, done.err
     tables = {n: pd.read_parquet(root / "logs" / n) for n in ("touch", "tap", "browse")}
     browse = tables["browse"]
@@ -50,7 +50,7 @@ def test_a_planted_leak_is_found_hidden_and_gone(shop, tmp_path, capsys):
     built = build_samples(root / "planted", tmp_path / "s", SamplesConfig(**SETTINGS))
     facts = leaks(tmp_path / "s", capsys)
     assert facts["gives_away"]["entries"][0] == f"tap.button={PLANTED}"
-    assert facts["entries"][0]["tasks"]["realtime"]["ci95"][0] > 0.9
+    assert facts["entries"][0]["tasks"]["realtime"]["ci95"][0] > 0.8
     assert facts["groups"] == built.groups
     lot = leaks(tmp_path / "s", capsys, "--by-lot", "1")
     assert lot["gives_away"] == {"entries": [], "columns": []}
@@ -75,7 +75,7 @@ def test_without_the_plant_it_is_not_there_and_a_wrong_name_is_refused(shop, tmp
     root, _ = shop
     build_samples(root / "logs", tmp_path / "s", SamplesConfig(**SETTINGS))
     facts = leaks(tmp_path / "s", capsys)
-    assert f"tap.button={PLANTED}" not in facts["gives_away"]["entries"]
+    assert facts["gives_away"] == {"entries": [], "columns": []}
     wrong = SamplesConfig(**SETTINGS, exclude=["tap.button=Button_PayNou"])
     with pytest.raises(UsageError, match=PLANTED):
         build_samples(root / "planted", tmp_path / "t", wrong)
