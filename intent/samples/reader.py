@@ -18,7 +18,7 @@ import pyarrow as pa
 from intent.errors import IntentError
 from intent.samples import controls, memory
 from intent.samples import manifest as manifests
-from intent.samples.feed import Batch, ahead
+from intent.samples.feed import Batch, ahead, filled
 from intent.samples.manifest import Manifest
 from intent.samples.plan import ORDER, EpochPlan, Stay
 from intent.samples.pool import Pool
@@ -266,12 +266,12 @@ class TrackFeed:
             yield Batch(
                 epoch=plan.epoch,
                 step=step,
-                inputs={name: _filled(values[mine], rows) for name, values in inputs.items()},
-                labels=_filled(facts["labels"][mine], rows),
-                weights=_filled(facts["weights"][mine], rows),
+                inputs={name: filled(values[mine], rows) for name, values in inputs.items()},
+                labels=filled(facts["labels"][mine], rows),
+                weights=filled(facts["weights"][mine], rows),
                 total=plan.step_groups(step),
-                users=_filled(facts["users"][mine], rows, ""),
-                times=_filled(facts["at"][mine], rows),
+                users=filled(facts["users"][mine], rows, ""),
+                times=filled(facts["at"][mine], rows),
             )
 
     @cached_property
@@ -280,15 +280,6 @@ class TrackFeed:
         length = self.schema.length
         powers = [SHORTEST << k for k in range(length.bit_length()) if SHORTEST << k < length]
         return np.array([*powers, length])
-
-
-def _filled(values: np.ndarray, rows: int, filler: object = 0) -> np.ndarray:
-    """`values` [n, ...] with rows of filler behind them: groups that never did anything."""
-    if len(values) == rows:
-        return values
-    out = np.full((rows, *values.shape[1:]), filler, values.dtype)
-    out[: len(values)] = values
-    return out
 
 
 def check_layout(root: str | Path, manifest: Manifest) -> None:

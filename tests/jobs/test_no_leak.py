@@ -50,9 +50,9 @@ def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_pa
 
 @pytest.mark.slow
 def test_labels_that_run_backwards_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
-    backwards = aucs(samples, tmp_path, 6, "reversed_labels")
+    backwards = aucs(samples, tmp_path, 4, "reversed_labels")
     true = aucs(samples, tmp_path, 1, None)
-    assert abs(backwards.mean() - 0.5) < 0.08, backwards
+    assert abs(backwards.mean() - 0.5) < 0.1, backwards
     assert true.mean() > 0.65 and true.mean() - backwards.mean() > 0.12, (true, backwards)
 
 
