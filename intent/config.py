@@ -73,11 +73,16 @@ class SamplesConfig(Section):
     negative_rate: float = Field(
         1.0, gt=0, le=1, description="share that is kept of cuts without any positive label"
     )
+    exclude: list[str] = Field(
+        [], description="actions that windows do not show: view.feature=name, tap.button=Button_Pay"
+    )
 
     def of_groups(self) -> dict:
         """The settings that a group depends on, for the manifest: those of the run are left out."""
-        run = {"length", "first_day", "last_day", "max_quarantine_share"}
-        return self.model_dump(mode="json", exclude=run)
+        run = {"length", "first_day", "last_day", "max_quarantine_share", "exclude"}
+        found = self.model_dump(mode="json", exclude=run)
+        # Only where there is any, so that datasets that hide nothing say what they always said.
+        return found | ({"exclude": sorted(set(self.exclude))} if self.exclude else {})
 
 
 class ModelConfig(Section):
@@ -177,6 +182,10 @@ class TrainConfig(Section):
     )
     random_labels: bool = Field(
         False, description="control: train on labels drawn by lot; the AUC must fall to chance"
+    )
+    reversed_labels: bool = Field(
+        False,
+        description="control: train on the labels of other moments, back to front; the same",
     )
     mlflow: str | None = Field(None, description="URL of an MLflow tracking server to report to")
     mlflow_experiment: str = Field("intent", description="the experiment there")

@@ -180,6 +180,12 @@ def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
                 f"run {directory.place} was trained with {what} (hash {ours}) than {samples} has "
                 f"(hash {theirs}); build {remedy}, or train anew"
             )
+    hidden, shown = (m.settings.get("exclude", []) for m in (trained, manifest))
+    if hidden != shown:
+        raise IntentError(
+            f"run {directory.place} was trained with samples.exclude={hidden}, {samples} was built "
+            f"with {shown}; build samples that hide the same actions, or train anew"
+        )
 
 
 def show(result: dict, report: str | Path) -> None:

@@ -181,6 +181,7 @@ def feeds(
         fusion=settings.model.early_fusion,
         action_times=is_counted(settings.model),
         random_labels=options.random_labels,
+        reversed_labels=options.reversed_labels,
         bucket_lengths=options.bucket_lengths,
         negative_rate=options.negative_rate,
         weigh_negatives=options.weigh_negatives,
@@ -191,6 +192,7 @@ def feeds(
         shuffle=False,
         limit=None,
         random_labels=False,
+        reversed_labels=False,
         negative_rate=1.0,
         weigh_negatives=False,
     )
@@ -206,6 +208,8 @@ def check_settings(settings: IntentConfig) -> None:
     check_kind(settings.model)
     check_choice(settings.train)
     check_package(settings.train)
+    if settings.train.random_labels and settings.train.reversed_labels:
+        raise UsageError("train.random_labels and train.reversed_labels are two controls: set one")
     if settings.train.bucket_lengths and settings.model.early_fusion:
         raise UsageError(
             "train.bucket_lengths=true does not go with model.early_fusion=true: the order in "
@@ -236,7 +240,7 @@ def _check_data(samples: str | Path, settings: IntentConfig, content: bool = Tru
 
 def _resolved(settings: IntentConfig, manifest: Manifest) -> IntentConfig:
     """The configuration with what the samples were really made with."""
-    known = {"length": manifest.schema.length, **manifest.settings}
+    known = {"length": manifest.schema.length, "exclude": [], **manifest.settings}
     return settings.model_copy(update={"samples": settings.samples.model_copy(update=known)})
 
 

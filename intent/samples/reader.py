@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from intent.errors import IntentError
+from intent.samples import controls, memory
 from intent.samples import manifest as manifests
-from intent.samples import memory
 from intent.samples.feed import Batch, ahead, filled
 from intent.samples.manifest import Manifest
-from intent.samples.plan import ORDER, EpochPlan, Stay, generator
+from intent.samples.plan import ORDER, EpochPlan, Stay
 from intent.samples.pool import Pool
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
@@ -33,8 +33,17 @@ SHORTEST = 16  # actions of the shortest windows that batches of like lengths ar
 TOGETHER = 1024  # groups that are sliced out at once
 AHEAD = 4  # batches that are made ahead of time, and row groups that are read ahead
 Share = tuple[Unit, np.ndarray, np.ndarray]  # what `Pool.add` takes
-NOT_OF_THE_ORDER = {"root", "manifest", "schema", "rank", "world", "fusion", "random_labels"}
-NOT_OF_THE_ORDER |= {"action_times"}
+CONTROLS = {"random_labels", "reversed_labels"}
+NOT_OF_THE_ORDER = {
+    "root",
+    "manifest",
+    "schema",
+    "rank",
+    "world",
+    "fusion",
+    *CONTROLS,
+    "action_times",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class TrackFeed:
         rank, world: this rank and the number of ranks.
         fusion: whether batches carry the merged order that early fusion needs.
         action_times: whether inputs also hold when each action was (epoch ms), as "VIEW_times".
-        random_labels: control experiment: labels are drawn by lot at each task's base rate.
+        random_labels, reversed_labels: control experiments, see `intent.samples.controls`.
         bucket_lengths: batches of groups with windows of like length, cut to the smallest of 16,
             32, 64 ... actions that holds the longest of the rank's. Every group still comes once,
             in an order that does not depend on the number of ranks.
@@ -73,6 +82,7 @@ class TrackFeed:
     fusion: bool = False
     action_times: bool = False
     random_labels: bool = False
+    reversed_labels: bool = False
     bucket_lengths: bool = False
     negative_rate: float = 1.0
     weigh_negatives: bool = False
@@ -212,11 +222,11 @@ class TrackFeed:
                 order = order[spread(unit.rows[order], *key)]
             labels = unit.labels[:, columns]
             if self.random_labels:
-                labels = self._lot(number, labels.shape)
+                labels = controls.by_lot(self._kept_rates, len(labels), self.seed, number)
             return replace(unit, schema=self.schema, labels=labels), order, self._weigh(negative)
 
         largest = int(self._sizes.max())
-        return read_row_groups(
+        shares = read_row_groups(
             str(self.root),
             [self._units[number] for number in numbers],
             needed_columns(self.schema),
@@ -224,19 +234,18 @@ class TrackFeed:
             sizes={s.path: s.size for s in self.manifest.shards},
             convert=decode,
         )
+        if not self.reversed_labels:
+            return shares
+        of_all = (str(self.root), self._units, numbers, stored, columns, self.seed)
+        return controls.reversed_labels(shares, *of_all)
 
-    def _lot(self, number: int, shape: tuple[int, int]) -> np.ndarray:
-        """Labels that say nothing.
-
-        Dealing out the true labels anew would keep how many there are: a batch or a shard with more
-        buyers than others keeps them, and a few hundred steps learn from that.
-        """
+    @cached_property
+    def _kept_rates(self) -> np.ndarray:
+        """The tasks' base rates among the groups that an epoch has."""
         seen = 1 if self.weigh_negatives else self.negative_rate
         kept = self._sizes.sum() - (1 - seen) * self._negatives.sum()
         rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
-        rates = np.array(rates) * self._sizes.sum() / kept
-        lot = generator(self.seed, number).random(shape)
-        return (lot < rates).astype(np.uint8)
+        return np.array(rates) * self._sizes.sum() / kept
 
     def _weigh(self, negative: np.ndarray) -> np.ndarray:
         """Weights in the loss, of which groups are negative."""
