@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,12 @@ from intent.errors import IntentError
 
 if TYPE_CHECKING:
     from intent.evaluation.predict import Predictions
+    from intent.evaluation.recalibration import Recalibration
+    from intent.samples.manifest import Manifest
     from intent.training.run_dir import RunDir
 
 RESULTS = ("predictions.parquet", "evaluation.json", "report.html")
+REFERENCE_GROUPS = 8192  # of a training day, for the drift of the scores
 
 
 def command(
@@ -43,15 +47,15 @@ def evaluate_run(
     run: str | Path, samples: str | Path, batch_size: int = 256
 ) -> tuple[dict, Predictions]:
     """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
-    from dataclasses import replace
-
     from intent.config import dump_config
-    from intent.evaluation.evaluate import curves, evaluate
-    from intent.evaluation.predict import predict
+    from intent.evaluation import recalibration
+    from intent.evaluation.before_after import before_after
+    from intent.evaluation.evaluate import curves, evaluate, plain
+    from intent.evaluation.further import further
     from intent.evaluation.report import write_report
     from intent.quiet import quiet_tensorflow
     from intent.samples.days import split_days
-    from intent.samples.reader import TrackFeed, open_samples
+    from intent.samples.reader import open_samples
     from intent.samples.undersampling import learnt_rate
     from intent.storage import write_atomically
     from intent.training.run_dir import read_run
@@ -61,26 +65,26 @@ def evaluate_run(
     directory = read_run(run)
     manifest = open_samples(samples)
     check_fit(directory, manifest, samples)
+    check_trained(directory)
     settings = directory.config
-    from intent.models.dipn import reduce_schema  # brings Keras, so not before the checks
-
     _, days = split_days(manifest, settings.train.evaluation_days, purge=False)
+    better = recalibration.of_run(directory.path, directory.model)
     model = load_model(directory)
-    # Sources that the model takes, but all tasks: a negative is one in every task.
-    schema = reduce_schema(manifest.schema, settings.model)
-    schema = replace(schema, tasks=manifest.schema.tasks)
-    feed = TrackFeed(
-        samples, manifest.only(days), schema, batch_size,
-        shuffle=False, fusion=settings.model.early_fusion,
-    )  # fmt: skip
-    learnt, kept = learnt_rate(directory.manifest, settings.train), manifest.negative_rate
-    found = predict(model, feed, learnt, kept)
+    raw = score_days(directory, model, samples, days, batch_size)
+    known = _a_training_day(directory, model, samples, manifest, batch_size)
+    found = better.of(raw) if better else raw
     found.save(directory.path / "predictions.parquet")
-    tasks = [task for task in schema.tasks if task.name in found.scores]
+    tasks = [task for task in manifest.schema.tasks if task.name in found.scores]
     result = evaluate(found.scores, found.labels, found.users, tasks, weights=found.weights)
+    learnt, kept = learnt_rate(directory.manifest, settings.train), manifest.negative_rate
     result |= {"days": days, "source": manifest.source, "run": str(run)}
     result |= {"negative_rate": kept, "negative_rate_of_training": learnt}
-    result["notes"] += _undersampling(learnt, kept) + _chosen_by(directory, days)
+    result |= further(found, tasks, better.of(known) if better and known else known)
+    result["recalibration"] = None
+    if better:
+        changed = before_after(raw.scores, found.scores, raw.labels, raw.users, raw.weights)
+        result["recalibration"] = better.about() | {"held_out": plain(changed)}
+    result["notes"] += _undersampling(learnt, kept) + _chosen_by(directory, days, better)
     write_atomically(directory.path / "evaluation.json", json.dumps(result, indent=1))
     write_report(
         directory.path / "report.html",
@@ -98,11 +102,61 @@ def evaluate_run(
     return result, found
 
 
-def _chosen_by(directory: RunDir, days: list[str]) -> list[str]:
-    """A remark where figures are of days by which the weights were chosen."""
+def score_days(
+    directory: RunDir,
+    model,
+    samples: str | Path,
+    days: Sequence[str],
+    batch_size: int = 256,
+    limit: int | None = None,
+) -> Predictions:
+    """Scores of the groups of some days, put right for undersampling and not recalibrated.
+
+    Args:
+        limit: only so many groups, drawn evenly from all of these days.
+    """
+    from dataclasses import replace
+
+    from intent.evaluation.predict import predict
+    from intent.models.dipn import reduce_schema
+    from intent.samples.reader import TrackFeed, open_samples
+    from intent.samples.undersampling import learnt_rate
+
+    manifest, settings = open_samples(samples), directory.config
+    # Sources that the model takes, but all tasks: a negative is one in every task. History and
+    # profile besides: figures by slice are of the same slices whatever the model reads.
+    schema, stored = reduce_schema(manifest.schema, settings.model), manifest.schema
+    schema = replace(schema, tasks=stored.tasks, history=stored.history, profile=stored.profile)
+    feed = TrackFeed(
+        samples, manifest.only(list(days)), schema, batch_size, limit=limit,
+        shuffle=limit is not None, fusion=settings.model.early_fusion,
+    )  # fmt: skip
+    learnt = learnt_rate(directory.manifest, settings.train)
+    return predict(model, feed, learnt, manifest.negative_rate)
+
+
+def _a_training_day(
+    directory: RunDir, model, samples: str | Path, manifest: Manifest, batch_size: int
+) -> Predictions | None:
+    """Scores of some groups of the last day that was trained on, if it is there: for drift."""
+    from intent.samples.days import days_of
+
+    days = days_of(directory.manifest, directory.config.train).train
+    days = [day for day in days if day in manifest.days][-1:]
+    if not days or not manifest.only(days).groups:
+        return None
+    return score_days(directory, model, samples, days, batch_size, limit=REFERENCE_GROUPS)
+
+
+def _chosen_by(
+    directory: RunDir, days: list[str], better: Recalibration | None = None
+) -> list[str]:
+    """A remark where figures are of days by which weights or probabilities were chosen."""
     from intent.samples.days import days_of
 
     known = days_of(directory.manifest, directory.config.train)
+    if better and (both := sorted(set(better.days) & set(days))):
+        return [f"The scores were calibrated on {', '.join(both)}: the figures look too good."]
     for what, theirs in (("learnt from", known.train), ("chosen by", known.validation)):
         if both := sorted(set(theirs) & set(days)):
             return [f"The weights were {what} {', '.join(both)}: the figures look too good."]
@@ -169,6 +223,8 @@ def show(result: dict, report: str | Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from intent.evaluation.further_words import findings as words
+
     simulated = " (simulated data)" if "simulated" in result["source"] else ""
     title = (
         f"Held-out {', '.join(result['days'])}: {result['groups']:,} groups of "
@@ -190,7 +246,7 @@ def show(result: dict, report: str | Path) -> None:
         )
     console = Console()
     console.print(table)
-    for note in result["notes"]:
+    for note in [*words(result), *result["notes"]]:
         console.print(note)
     console.print(f"report: {report}", soft_wrap=True)
 

@@ -77,7 +77,7 @@ def evaluate(
         "seed": seed,
         "notes": _notes(result, tasks),
     }
-    return _json(result)
+    return plain(result)
 
 
 def curves(
@@ -218,10 +218,10 @@ def _lacks_interval(auc: dict, users: int) -> bool:
     return auc["ci95"] is None and not plain and users >= bootstrap.FEWEST_USERS
 
 
-def _json(tree):
-    """NaN as None throughout, since JSON has no NaN."""
+def plain(tree):
+    """A tree of dicts and lists with NaN as None throughout, since JSON has no NaN."""
     if isinstance(tree, dict):
-        return {k: _json(v) for k, v in tree.items()}
+        return {k: plain(v) for k, v in tree.items()}
     if isinstance(tree, list):
-        return [_json(v) for v in tree]
+        return [plain(v) for v in tree]
     return None if isinstance(tree, float) and not math.isfinite(tree) else tree
