@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from intent.evaluation.drift import ALIKE, MOVED
-from intent.report.words import horizon, number, percent, plural, points, span
+from intent.report.words import PERCENT, horizon, number, percent, plural, points, span
 
 KINDS = {
-    "past": "New and old users",
-    "actions": "Length of history: actions in the window",
+    "past": "New and old users (new: all history counts are 0)",
+    "actions": "Length of history: actions in the windows",
     "hour": "Hour of the day (UTC)",
     "phone_price": "Price of the phone",
 }
+IN_TEXT = {"past": "{}", "actions": "{} actions", "hour": "{} UTC", "phone_price": "phone price {}"}
 
 
 def gained(result: Mapping, task: str, share: float = 0.05) -> str:
@@ -37,17 +38,19 @@ def gained(result: Mapping, task: str, share: float = 0.05) -> str:
 def sliced(result: Mapping, task: str) -> str:
     """Where the model is told apart from its average, and where nothing can be said."""
     whole = result[f"auc_{task}"]["value"]
+    within = horizon(result["tasks"][task])
+    if whole is None:
+        return f"Within {within} there is nothing to rank, in no slice."
     rows = result["slices"]["rows"]
     weak, strong, unknown = [], [], 0
     for row in rows:
         ci95 = row["auc"][task]["ci95"]
         if ci95 is None:
             unknown += 1
-        elif whole is not None and ci95[1] < whole:
+        elif ci95[1] < whole:
             weak.append(row)
-        elif whole is not None and ci95[0] > whole:
+        elif ci95[0] > whole:
             strong.append(row)
-    within = horizon(result["tasks"][task])
     parts = []
     for some, how in ((weak, "worse"), (strong, "better")):
         if some:
@@ -163,8 +166,11 @@ def percent_of(share: float) -> str:
 
 
 def percent_signed(value: float) -> str:
-    """0.0052 -> "+0.52 %"."""
-    return ("+" if value > 0 else "") + percent(value)
+    """0.0052 -> "+0.52 %"; what rounds to nothing has no sign."""
+    text = percent(abs(value))
+    if not float(text.removesuffix(PERCENT)):
+        return text
+    return ("+" if value > 0 else "-") + text
 
 
 def tenth(value: float) -> str:
@@ -174,7 +180,7 @@ def tenth(value: float) -> str:
 
 def _named(rows: list[dict], task: str) -> str:
     return ", ".join(
-        f"{KINDS[row['kind']].lower()} = {row['value']} ({number(row['auc'][task]['value'])})"
+        f"{IN_TEXT[row['kind']].format(row['value'])} ({number(row['auc'][task]['value'])})"
         for row in rows
     )
 

@@ -54,7 +54,7 @@ def slices_of(times: np.ndarray, facts: dict[str, np.ndarray]) -> Iterator[Slice
     """
     if "past" in facts:
         past = facts["past"] > 0
-        yield from _some("past", {"new: all history counts are 0": ~past, "old": past})
+        yield from _some("past", {"new users": ~past, "old users": past})
     if "actions" in facts:
         yield from _ranges("actions", facts["actions"], ACTION_EDGES, ("none", "or more"))
     hour = np.asarray(times) % DAY_MS // HOUR_MS
