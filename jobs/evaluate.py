@@ -47,37 +47,58 @@ def evaluate_run(
     run: str | Path, samples: str | Path, batch_size: int = 256
 ) -> tuple[dict, Predictions]:
     """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
-    from intent.config import dump_config
     from intent.evaluation import recalibration
-    from intent.evaluation.before_after import before_after
-    from intent.evaluation.evaluate import curves, evaluate, plain
-    from intent.evaluation.further import further
-    from intent.evaluation.report import write_report
     from intent.quiet import quiet_tensorflow
     from intent.samples.days import split_days
     from intent.samples.reader import open_samples
-    from intent.samples.undersampling import learnt_rate
-    from intent.storage import write_atomically
     from intent.training.run_dir import read_run
-    from intent.training.tracking import report_results
 
     quiet_tensorflow()
     directory = read_run(run)
     manifest = open_samples(samples)
     check_fit(directory, manifest, samples)
     check_trained(directory)
-    settings = directory.config
-    _, days = split_days(manifest, settings.train.evaluation_days, purge=False)
+    _, days = split_days(manifest, directory.config.train.evaluation_days, purge=False)
     better = recalibration.of_run(directory.path, directory.model)
     model = load_model(directory)
-    raw = score_days(directory, model, samples, days, batch_size)
+    raw = score_days(directory, model, samples, manifest, days, batch_size)
     known = _a_training_day(directory, model, samples, manifest, batch_size)
+    return judge(directory, manifest, days, raw, known, better)
+
+
+def judge(
+    directory: RunDir,
+    manifest: Manifest,
+    days: list[str],
+    raw: Predictions,
+    known: Predictions | None,
+    better: Recalibration | None,
+) -> tuple[dict, Predictions]:
+    """Write what there is to say of a run's scores to its folder; returns figures and scores.
+
+    Args:
+        manifest: of the samples that were scored.
+        days: of them, those that are evaluated.
+        raw: the scores of these days, as `score_days` gives them.
+        known: those of some groups of a training day, to see drift by.
+        better: the run's recalibration.
+    """
+    from intent.config import dump_config
+    from intent.evaluation.before_after import before_after
+    from intent.evaluation.evaluate import curves, evaluate, plain
+    from intent.evaluation.further import further
+    from intent.evaluation.report import write_report
+    from intent.samples.undersampling import learnt_rate
+    from intent.storage import write_atomically
+    from intent.training.tracking import report_results
+
     found = better.of(raw) if better else raw
     found.save(directory.path / "predictions.parquet")
     tasks = [task for task in manifest.schema.tasks if task.name in found.scores]
     result = evaluate(found.scores, found.labels, found.users, tasks, weights=found.weights)
-    learnt, kept = learnt_rate(directory.manifest, settings.train), manifest.negative_rate
-    result |= {"days": days, "source": manifest.source, "run": str(run)}
+    learnt = learnt_rate(directory.manifest, directory.config.train)
+    kept = manifest.negative_rate
+    result |= {"days": days, "source": manifest.source, "run": directory.place}
     result |= {"negative_rate": kept, "negative_rate_of_training": learnt}
     result |= further(found, tasks, better.of(known) if better and known else known)
     result["recalibration"] = None
@@ -93,7 +114,7 @@ def evaluate_run(
         manifest=manifest.to_dict(),
         days=days,
         metrics=directory.metrics,
-        config=dump_config(settings),
+        config=dump_config(directory.config),
     )
     directory.push(*RESULTS)
     figures = {f"evaluation/auc_{task}": result[f"auc_{task}"]["value"] for task in result["tasks"]}
@@ -106,6 +127,7 @@ def score_days(
     directory: RunDir,
     model,
     samples: str | Path,
+    manifest: Manifest,
     days: Sequence[str],
     batch_size: int = 256,
     limit: int | None = None,
@@ -113,16 +135,17 @@ def score_days(
     """Scores of the groups of some days, put right for undersampling and not recalibrated.
 
     Args:
+        manifest: of the samples.
         limit: only so many groups, drawn evenly from all of these days.
     """
     from dataclasses import replace
 
     from intent.evaluation.predict import predict
     from intent.models.dipn import reduce_schema
-    from intent.samples.reader import TrackFeed, open_samples
+    from intent.samples.reader import TrackFeed
     from intent.samples.undersampling import learnt_rate
 
-    manifest, settings = open_samples(samples), directory.config
+    settings = directory.config
     # Sources that the model takes, but all tasks: a negative is one in every task. History and
     # profile besides: figures by slice are of the same slices whatever the model reads.
     schema, stored = reduce_schema(manifest.schema, settings.model), manifest.schema
@@ -145,7 +168,7 @@ def _a_training_day(
     days = [day for day in days if day in manifest.days][-1:]
     if not days or not manifest.only(days).groups:
         return None
-    return score_days(directory, model, samples, days, batch_size, limit=REFERENCE_GROUPS)
+    return score_days(directory, model, samples, manifest, days, batch_size, limit=REFERENCE_GROUPS)
 
 
 def _chosen_by(

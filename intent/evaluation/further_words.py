@@ -56,8 +56,8 @@ def sliced(result: Mapping, task: str) -> str:
         if some:
             parts.append(f"{how} than the {number(whole)} of all for {_named(some, task)}")
     known = len(rows) - unknown
-    found = " and ".join(parts) or f"nowhere told apart from the {number(whole)} of all"
-    text = f"Within {within}, the AUC of {plural(known, 'slice')} is {found}."
+    found = " and ".join(parts) or f"in no slice told apart from the {number(whole)} of all"
+    text = f"Within {within}, the AUC is {found}."
     if parts:
         text += f" Of {known} slices about {max(round(known / 20), 1)} would stand out by luck."
     if unknown:
