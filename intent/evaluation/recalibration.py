@@ -155,7 +155,7 @@ def fit(
     Args:
         found: scores of the days to fit on, put right for undersampling and not otherwise.
         method: "temperature" or "isotonic"; UsageError for anything else.
-        model: SHA-256 of the model that gave them, see `model_hash`.
+        model: SHA-256 of the model that gave them, see `of_run`.
         days, learnt: see `Slice`.
     """
     if method not in FITS:

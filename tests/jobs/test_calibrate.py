@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
     """(run, its samples, figures and scores before any calibration)."""
     root = tmp_path_factory.mktemp("calibrate")
     build.build_samples(
-        root / "samples", random_logs(users=30, days=6, per_day=10), days=6, length=8
+        root / "samples", random_logs(users=60, days=6, per_day=20), days=6, length=8
     )
     train(root / "samples", root / "run", load_config(overrides=SMALL))
     return root / "run", root / "samples", *evaluate_run(root / "run", root / "samples")
