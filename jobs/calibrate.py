@@ -129,7 +129,7 @@ def show(result: dict) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from intent.evaluation.further_words import recalibrated, signed
+    from intent.evaluation.further_words import recalibrated
     from jobs.evaluate import estimate
 
     console = Console()
@@ -142,18 +142,17 @@ def show(result: dict) -> None:
         f"Held-out {', '.join(result['held_out_days'])}: {result['held_out_groups']:,} groups of "
         f"{result['held_out_users']:,} users{simulated}"
     )
-    table = Table(title=title, title_justify="left")
-    for heading in ("task", "figure"):
-        table.add_column(heading)
-    for heading in ("before", "after", "difference"):
-        table.add_column(f"{heading} [95 %]", justify="right", no_wrap=True)
+    console.print(title)
     for task, figures in result["held_out"].items():
+        table = Table(title=task, title_justify="left")
+        for heading in ("", "before [95 %]", "after [95 %]"):
+            table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
         for name in ("calibration_error", "log_loss", "mean_score", "auc"):
             change = figures[name]
-            cells = [estimate(change["before"]), estimate(change["after"])]
-            table.add_row(task, name.replace("_", " "), *cells, signed(change["difference"]))
-        table.add_row(task, "base rate", estimate(figures["base_rate"]), "", "")
-    console.print(table)
+            cells = [estimate(change[side]) for side in ("before", "after")]
+            table.add_row(name.replace("_", " "), *cells)
+        table.add_row("base rate", *[estimate(figures["base_rate"])] * 2)
+        console.print(table)
     for task in result["held_out"]:
         console.print(recalibrated(result, task))
     for note in result["notes"]:

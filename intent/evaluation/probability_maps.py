@@ -78,13 +78,14 @@ def logit(p) -> np.ndarray:
     return np.log(p) - np.log1p(-p)
 
 
-def fit_temperature(scores, labels, weights=None) -> Temperature:
+def fit_temperature(scores, labels, weights=None, surest: float = SCALES[1]) -> Temperature:
     """The scale and the shift with the least log loss.
 
     Args:
         scores: [n] probabilities.
         labels: [n] 0 or 1.
         weights: [n] how many groups each stands for; None for one.
+        surest: the scale at most; 1 for a map that makes no score surer.
 
     Raises IntentError with fewer than `FEWEST` positives or negatives.
     """
@@ -98,7 +99,7 @@ def fit_temperature(scores, labels, weights=None) -> Temperature:
         off = w * (_sigmoid(s) - y)
         return w @ (np.logaddexp(0, s) - y * s), np.array([off @ z, off.sum()])
 
-    bounds = [SCALES, (-50.0, 50.0)]
+    bounds = [(SCALES[0], surest), (-50.0, 50.0)]
     options = {"ftol": 1e-14, "gtol": 1e-9, "maxiter": 1000}
     found = minimize(loss, [1.0, 0.0], jac=True, bounds=bounds, options=options)
     return Temperature(*map(float, found.x))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from intent.config import TrainConfig
 from intent.errors import IntentError, UsageError
 from intent.evaluation.predict import Predictions
-from intent.evaluation.probability_maps import FITS, Map, map_of
+from intent.evaluation.probability_maps import FITS, Map, fit_temperature, map_of
 from intent.samples.days import days_of, split_days
 from intent.samples.manifest import Manifest
 from intent.storage import sha256, write_atomically
@@ -140,9 +141,9 @@ def slice_of(manifest: Manifest, train: TrainConfig, days: int = 1) -> Slice:
             f"{', '.join(chosen.held_out)}: train on samples of more days"
         )
     notes.append(
-        f"The model has learnt from {', '.join(learnt)}, so its scores may be too sure there "
-        "and the map too weak; a run with train.validation_days=1 and train.purge=true keeps a "
-        "day for this."
+        f"The model has learnt from {', '.join(learnt)} and ranks better there than on a new day, "
+        "so the fit is rough: a temperature may not make scores surer there, an isotonic map may. "
+        "A run with train.validation_days=1 and train.purge=true keeps a day for this."
     )
     return Slice(learnt, True, notes)
 
@@ -152,6 +153,9 @@ def fit(
 ) -> Recalibration:
     """Fit a map for each task.
 
+    Scores rank better on days that were learnt from than on new ones, so such days would always ask
+    for surer scores. A temperature fitted on them has a scale of at most 1.
+
     Args:
         found: scores of the days to fit on, put right for undersampling and not otherwise.
         method: "temperature" or "isotonic"; UsageError for anything else.
@@ -160,11 +164,14 @@ def fit(
     """
     if method not in FITS:
         raise UsageError(f"--method is one of {', '.join(FITS)}; got {method!r}")
+    fitter = FITS[method]
+    if learnt and fitter is fit_temperature:
+        fitter = partial(fit_temperature, surest=1.0)
     labels = {task: found.labels[:, i] for i, task in enumerate(found.scores)}
     fitted = {}
     for task, p in found.scores.items():
         try:
-            fitted[task] = FITS[method](p, labels[task], found.weights)
+            fitted[task] = fitter(p, labels[task], found.weights)
         except IntentError as error:
             raise IntentError(f"{task}: {error}") from None
     return Recalibration(

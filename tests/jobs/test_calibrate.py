@@ -108,7 +108,7 @@ def test_the_commands_speak(trained, run, tmp_path, capsys):
     given = ["--run", str(run), "--samples", samples]
     assert run_command(calibrate.command, given) == 0
     out = capsys.readouterr().out
-    assert "calibration error" in out and "base rate" in out and "intent export" in out
+    assert "calibration error" in out and "base rate" in out and "intent export" in out, out
     assert run_command(calibrate.command, [*given, "--method", "isotonic", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "isotonic"
     assert run_command(calibrate.command, [*given, "--method", "platt"]) == 2

@@ -17,7 +17,7 @@ from intent.evaluation.predict import Predictions
 def shop(
     noise: float, users: int = 150, groups: int = 6, seed: int = 0, luck: int = 0
 ) -> Predictions:
-    """A model that sees each user's level through `noise`, drawn with `luck`; groups are of `seed`."""
+    """A model that sees a user's level through `noise`, drawn with `luck`; groups are of `seed`."""
     rng = np.random.default_rng(seed)
     level = np.repeat(rng.normal(0, 1, users), groups) + rng.normal(0, 0.3, users * groups)
     labels = np.stack([rng.random(len(level)) < sigmoid(level + c) for c in (-2.0, -0.5)], axis=1)

@@ -139,6 +139,19 @@ def test_there_and_back_and_what_cannot_be_read(tmp_path):
             Recalibration.load(path)
 
 
+def test_days_that_were_learnt_from_never_make_scores_surer():
+    timid = shop(1, scale=0.5)
+    free, held = (
+        fit(timid, "temperature", "m", [], learnt=learnt).maps for learnt in (False, True)
+    )
+    assert free["longterm"].scale > 1.5 and held["longterm"].scale == 1
+    mean = held["longterm"](timid.scores["longterm"]).mean()
+    assert mean == pytest.approx(timid.labels[:, 1].mean(), rel=0.01)  # the level is mended
+    sure = shop(1, scale=2.0)
+    both = [fit(sure, "temperature", "m", [], learnt=learnt).maps for learnt in (False, True)]
+    assert both[0] == both[1]
+
+
 def test_wrong_methods_and_missing_tasks_are_told():
     with pytest.raises(UsageError, match="temperature, isotonic; got 'platt'"):
         fit(shop(1), "platt", "model", [], learnt=True)
