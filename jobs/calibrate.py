@@ -154,7 +154,7 @@ def show(result: dict) -> None:
         table.add_row("base rate", *[estimate(figures["base_rate"])] * 2)
         console.print(table)
     for task in result["held_out"]:
-        console.print(recalibrated(result, task))
+        console.print(f"{task}: {recalibrated(result, task)}")
     for note in result["notes"]:
         console.print(note)
     console.print("intent evaluate and intent export, run anew, use it.")

@@ -1,8 +1,6 @@
 """What a recalibration did to the probabilities, on days that it was not fitted on.
 
-A calibration error is never negative, so noise adds to it, and drawing users anew adds as much
-again: the middle of the resamples lies above the value v. Its interval is therefore taken on the
-other side, [2 v - high, 2 v - low] and not below 0 (the basic bootstrap): that takes the noise off.
+Intervals of a calibration error and of its change are basic ones, see `bootstrap.reflected`.
 """
 
 from __future__ import annotations
@@ -84,8 +82,8 @@ def _figures(sides: list[Statistic], n_users: int, resamples: int, seed: int) ->
         for k in range(3):
             ci95 = None if drawn is None else bootstrap.interval(drawn[:, k, i])
             if ci95 is not None and name == "calibration_error":
-                ci95 = [2 * value[k, i] - end for end in reversed(ci95)]
-                ci95 = [max(end, 0.0) for end in ci95] if k < 2 else ci95
+                basic = [2 * value[k, i] - end for end in reversed(ci95)]
+                ci95 = bootstrap.reflected(ci95, value[k, i]) if k < 2 else basic
             known = np.isfinite(value[k, i])
             figures.append({
                 "value": float(value[k, i]) if known else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from intent.evaluation.drift import ALIKE, MOVED
-from intent.report.words import PERCENT, horizon, number, percent, plural, points, span
+from intent.report.words import horizon, number, percent, plural, points, span
 
 KINDS = {
     "past": "New and old users (new: all history counts are 0)",
@@ -100,18 +100,21 @@ def moved(psi: float, chance: float | None) -> str:
 
 
 def recalibrated(about: Mapping, task: str) -> str:
-    """What a recalibration did to a task's probabilities on the held-out days."""
+    """What a recalibration did to the probabilities of `task` on the held-out days, without naming
+    it."""
     change = about["held_out"][task]["calibration_error"]
     before, after = (points(change[key]["value"]) for key in ("before", "after"))
-    text = f"{task}: probabilities were off by {before} on average, and are off by {after} now"
+    text = f"probabilities were off by {before} on average, and are off by {after} now"
     ends = change["difference"]["ci95"]
     if ends is None:
         return f"{text}; with so few users nothing more can be said."
+    text += f" (change {change['difference']['value'] * 100:+.2f}, {ends[0] * 100:+.2f} to "
+    text += f"{ends[1] * 100:+.2f})"
     if ends[1] < 0:
         return f"{text}: better."
     if ends[0] > 0:
         return f"{text}: worse. Take it away with --method none, or fit it on other days."
-    return f"{text}: the two are not told apart (difference {span(ends, percent_signed)})."
+    return f"{text}: the two are not told apart."
 
 
 def compared(result: Mapping) -> Iterator[str]:
@@ -163,14 +166,6 @@ def signed(figure: Mapping) -> str:
 def percent_of(share: float) -> str:
     """0.05 -> "5 %"."""
     return percent(share).replace(".0", "")
-
-
-def percent_signed(value: float) -> str:
-    """0.0052 -> "+0.52 %"; what rounds to nothing has no sign."""
-    text = percent(abs(value))
-    if not float(text.removesuffix(PERCENT)):
-        return text
-    return ("+" if value > 0 else "-") + text
 
 
 def tenth(value: float) -> str:

@@ -16,7 +16,7 @@ from intent.evaluation import bootstrap
 from intent.evaluation.predict import Predictions
 from intent.schema import DAY_MS, HOUR_MS, Task
 
-ACTION_EDGES = (1, 10, 50, 200)  # first number of actions of each slice but the first
+ACTION_EDGES = (1, 10, 50, 200, 500)  # first number of actions of each slice but the first
 HOURS = 3  # of the day in a slice
 PHONE_LEVELS = (4, 8)  # first level of phone price of each slice but the first
 # What the samples cannot tell apart, and why.
@@ -27,6 +27,12 @@ NOT_THERE = {
     "actions": "Length of the window is no slice: these predictions do not say it (the model "
     "reads no view, or `intent evaluate` was of an older version).",
     "past": "New and old users are no slice: the samples hold no history counts.",
+}
+ALONE = {
+    "past": "New or old user",
+    "actions": "Number of actions in the windows",
+    "hour": "Hour of the day",
+    "phone_price": "Price of the phone",
 }
 
 
@@ -81,10 +87,14 @@ def by_slice(
 
     Returns {"rows", "notes"}, valid but for NaN: rows are {"kind", "value", "groups", "users",
     "positives": {task: count}, "auc", "base_rate", "mean_score": {task: estimate}}, where an
-    estimate is {"value", "ci95"}; notes say which slices are not there, in sentences.
+    estimate is {"value", "ci95"}; notes say in sentences which kinds are not there, or have all
+    groups in one slice.
     """
-    rows = []
+    rows, notes = [], [v for k, v in NOT_THERE.items() if k not in found.facts]
     for part in slices_of(found.times, found.facts):
+        if part.mask.all():
+            notes.append(f"{ALONE[part.kind]} is no slice: every group is of {part.value}.")
+            continue
         codes, n_users = bootstrap.user_codes(found.users[part.mask])
         row: dict = {"kind": part.kind, "value": part.value}
         row |= {"groups": int(part.mask.sum()), "users": n_users, "positives": {}}
@@ -98,7 +108,7 @@ def by_slice(
             for name, value in figures.items():
                 row.setdefault(name, {})[task.name] = value
         rows.append(row)
-    return {"rows": rows, "notes": [v for k, v in NOT_THERE.items() if k not in found.facts]}
+    return {"rows": rows, "notes": notes}
 
 
 def _figures(p, y, w, codes, n_users: int, resamples: int, seed: int) -> dict:

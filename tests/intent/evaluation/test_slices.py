@@ -59,7 +59,7 @@ def test_slices_of_a_kind_hold_every_group_once_in_their_order():
     for parts in kinds.values():
         assert (np.sum([p.mask for p in parts], axis=0) == 1).all()
     assert [p.value for p in kinds["actions"]] == [
-        "none", "1 to 9", "10 to 49", "50 to 199", "200 or more",
+        "none", "1 to 9", "10 to 49", "50 to 199", "200 to 499",
     ]  # fmt: skip
     assert kinds["actions"][1].mask.sum() == ((found.facts["actions"] - 1) // 9 == 0).sum()
     assert kinds["hour"][1].value == "03:00 to 06:00"
@@ -94,6 +94,9 @@ def test_what_is_not_there_is_said_and_old_predictions_have_hours_still():
     bare = by_slice(replace(found, facts={}), TASKS, resamples=5)
     assert {row["kind"] for row in bare["rows"]} == {"hour"}
     assert len(bare["notes"]) == 3
+    old = by_slice(replace(found, facts={"past": np.ones(1600, int)}), TASKS, resamples=5)
+    assert "New or old user is no slice: every group is of old users." in old["notes"]
+    assert {row["kind"] for row in old["rows"]} == {"hour"}
 
 
 def test_a_slice_without_buyers_has_no_auc():
