@@ -87,7 +87,7 @@ def show(result: dict) -> None:
     for heading in ("A", "B", "A minus B [95 %]"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict")
-    names = {"auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log loss, less is better"}
+    names = {"auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log loss"}
     for task, figures in result["tasks"].items():
         for name, figure in figures.items():
             sides = [estimate(figure[side], interval=False) for side in ("a", "b")]

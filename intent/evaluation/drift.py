@@ -85,7 +85,7 @@ def drift(
             are compared with the first of those evaluated.
 
     Returns {"reference": day or None, "trained": whether that is `reference`'s, "days": [{"day",
-    "groups", "users", "mean_score", "base_rate": {task: value}, "drift": {task: see
+    "groups", "users", "mean_score", "base_rate": {task: {"value", "ci95"}}, "drift": {task: see
     `drift_between`} or None}]}. The reference is the first of the days, and its drift is None.
     """
     days = [reference] if reference is not None else []
@@ -103,18 +103,16 @@ def drift(
                 )
                 for task in part.scores
             }
-        w = part.weights
-        rows.append({
-            "day": day_of(part.times),
-            "groups": len(part.users),
-            "users": len(np.unique(part.users)),
-            "mean_score": {t: float(np.average(p, weights=w)) for t, p in part.scores.items()},
-            "base_rate": {
-                t: float(np.average(part.labels[:, i], weights=w))
-                for i, t in enumerate(part.scores)
-            },
-            "drift": compared,
-        })  # fmt: skip
+        codes, n_users = bootstrap.user_codes(part.users)
+        row = {"day": day_of(part.times), "groups": len(codes), "users": n_users}
+        row |= {"mean_score": {}, "base_rate": {}, "drift": compared}
+        for i, (task, p) in enumerate(part.scores.items()):
+            both = np.stack([p, part.labels[:, i]], axis=1)
+            means = bootstrap.means(both, codes, n_users, part.weights)
+            row["mean_score"][task], row["base_rate"][task] = bootstrap.estimate(
+                means, n_users, resamples, seed
+            )
+        rows.append(row)
     whole = len(rows) > 1
     return {
         "reference": rows[0]["day"] if whole else None,

@@ -140,8 +140,9 @@ def compared(result: Mapping) -> Iterator[str]:
         if other - {"not told apart"}:
             yield f"{task}: the figures disagree; log loss also judges the probabilities."
     yield (
-        f"Intervals speak of other users ({plural(result['users'], 'user')} drawn anew, "
-        f"{result['resamples']:,} times, for both alike), not of other days or training seeds."
+        f"Of log loss less is better. Intervals speak of other users "
+        f"({plural(result['users'], 'user')} drawn anew, {result['resamples']:,} times, for both "
+        "alike), not of other days or training seeds."
     )
 
 
