@@ -66,8 +66,9 @@ def calibrate_run(
     from intent.quiet import quiet_tensorflow
     from intent.samples.days import days_of
     from intent.training.run_dir import read_run
-    from jobs.evaluate import check_fit, check_trained, load_model, score_days
+    from jobs.evaluate import check_fit, check_trained, load_model
     from jobs.explain import open_samples_of
+    from jobs.scoring import score_days, scoring_step
 
     if method not in (*FITS, "none"):
         raise UsageError(f"--method is one of {', '.join(FITS)}, none; got {method!r}")
@@ -87,10 +88,11 @@ def calibrate_run(
         )
     quiet_tensorflow()
     model = load_model(directory)
-    known = score_days(directory, model, place, manifest, part.days, batch_size)
+    score = scoring_step(model, manifest)
+    known = score_days(directory, model, place, manifest, part.days, batch_size, score=score)
     digest = storage.sha256(directory.model)
     found = recalibration.fit(known, method, digest, part.days, part.learnt)
-    raw = score_days(directory, model, place, manifest, held_out, batch_size)
+    raw = score_days(directory, model, place, manifest, held_out, batch_size, score=score)
     better = found.of(raw)
     changed = before_after(raw.scores, better.scores, raw.labels, raw.users, raw.weights)
     found.save(directory.path / recalibration.NAME)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from intent.training.run_dir import RunDir
 
 RESULTS = ("predictions.parquet", "evaluation.json", "report.html")
-REFERENCE_GROUPS = 8192  # of a training day, for the drift of the scores
 
 
 def command(
@@ -52,6 +50,7 @@ def evaluate_run(
     from intent.samples.days import split_days
     from intent.samples.reader import open_samples
     from intent.training.run_dir import read_run
+    from jobs.scoring import score_days, score_training_day, scoring_step
 
     quiet_tensorflow()
     directory = read_run(run)
@@ -61,8 +60,9 @@ def evaluate_run(
     _, days = split_days(manifest, directory.config.train.evaluation_days, purge=False)
     better = recalibration.of_run(directory.path, directory.model)
     model = load_model(directory)
-    raw = score_days(directory, model, samples, manifest, days, batch_size)
-    known = _a_training_day(directory, model, samples, manifest, batch_size)
+    score = scoring_step(model, manifest)
+    raw = score_days(directory, model, samples, manifest, days, batch_size, score=score)
+    known = score_training_day(directory, model, samples, manifest, batch_size, score)
     return judge(directory, manifest, days, raw, known, better)
 
 
@@ -121,54 +121,6 @@ def judge(
     figures = {name: value for name, value in figures.items() if value is not None}
     report_results(directory, figures, [directory.path / name for name in RESULTS[1:]])
     return result, found
-
-
-def score_days(
-    directory: RunDir,
-    model,
-    samples: str | Path,
-    manifest: Manifest,
-    days: Sequence[str],
-    batch_size: int = 256,
-    limit: int | None = None,
-) -> Predictions:
-    """Scores of the groups of some days, put right for undersampling and not recalibrated.
-
-    Args:
-        manifest: of the samples.
-        limit: only so many groups, drawn evenly from all of these days.
-    """
-    from dataclasses import replace
-
-    from intent.evaluation.predict import predict
-    from intent.models.dipn import reduce_schema
-    from intent.samples.reader import TrackFeed
-    from intent.samples.undersampling import learnt_rate
-
-    settings = directory.config
-    # Sources that the model takes, but all tasks: a negative is one in every task. History and
-    # profile besides: figures by slice are of the same slices whatever the model reads.
-    schema, stored = reduce_schema(manifest.schema, settings.model), manifest.schema
-    schema = replace(schema, tasks=stored.tasks, history=stored.history, profile=stored.profile)
-    feed = TrackFeed(
-        samples, manifest.only(list(days)), schema, batch_size, limit=limit,
-        shuffle=limit is not None, fusion=settings.model.early_fusion,
-    )  # fmt: skip
-    learnt = learnt_rate(directory.manifest, settings.train)
-    return predict(model, feed, learnt, manifest.negative_rate)
-
-
-def _a_training_day(
-    directory: RunDir, model, samples: str | Path, manifest: Manifest, batch_size: int
-) -> Predictions | None:
-    """Scores of some groups of the last day that was trained on, if it is there: for drift."""
-    from intent.samples.days import days_of
-
-    days = days_of(directory.manifest, directory.config.train).train
-    days = [day for day in days if day in manifest.days][-1:]
-    if not days or not manifest.only(days).groups:
-        return None
-    return score_days(directory, model, samples, manifest, days, batch_size, limit=REFERENCE_GROUPS)
 
 
 def _chosen_by(

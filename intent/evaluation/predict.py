@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +89,11 @@ class Predictions:
 
 
 def predict(
-    model: keras.Model, feed: Feed, learnt_rate: float = 1.0, kept_rate: float = 1.0
+    model: keras.Model,
+    feed: Feed,
+    learnt_rate: float = 1.0,
+    kept_rate: float = 1.0,
+    score: Callable | None = None,
 ) -> Predictions:
     """Score all groups of the feed's epoch 0 in this process.
 
@@ -98,6 +103,8 @@ def predict(
         learnt_rate: share of the negatives in the samples that the model was trained on; the
             scores are put right for it.
         kept_rate: share of the negatives in the feed's samples; the weights are its inverse.
+        score: of `make_scoring_step` for this model and all tasks of the feed, where it has been
+            compiled already.
 
     Raises IntentError where the feed gave fewer groups than it had announced, and where the scores
     cannot be put right.
@@ -108,7 +115,7 @@ def predict(
     labels = [task.name for task in feed.schema.tasks]
     tasks = learned_tasks(model, labels)
     check_correctable(tasks, feed.schema.tasks, learnt_rate)  # before the long work
-    score = make_scoring_step(model, labels)
+    score = score or make_scoring_step(model, labels)
     parts, announced = [], 0
     with progress("scoring", feed.steps(0), "steps") as bar:
         for batch, (inputs,) in on_device(
