@@ -63,6 +63,8 @@ setup(
             "cluster = jobs.cluster_commands:app",
             "train = jobs.train:command",
             "evaluate = jobs.evaluate:command",
+            "calibrate = jobs.calibrate:command",
+            "compare = jobs.compare:command",
             "explain = jobs.explain:command",
             "ablate = jobs.ablate:command",
             "export = jobs.export:command",

@@ -73,15 +73,6 @@ class Feed(Protocol):
         """(epoch, step) of a state, also of another rank's; IntentError if of another order."""
 
 
-def filled(values: np.ndarray, rows: int, filler: object = 0) -> np.ndarray:
-    """`values` [n, ...] with rows of filler behind them: groups that never did anything."""
-    if len(values) == rows:
-        return values
-    out = np.full((rows, *values.shape[1:]), filler, values.dtype)
-    out[: len(values)] = values
-    return out
-
-
 def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
     """The same items, made up to `depth` ahead by a thread; its errors are raised here.
 
