@@ -62,6 +62,7 @@ setup(
             "samples = jobs.build_samples:app",
             "cluster = jobs.cluster_commands:app",
             "train = jobs.train:command",
+            "sweep = jobs.sweep:command",
             "evaluate = jobs.evaluate:command",
             "explain = jobs.explain:command",
             "export = jobs.export:command",

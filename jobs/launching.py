@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.processes import Outcome
+from cluster.processes import Outcome, end_with_launcher
 from intent import storage
 from intent.errors import IntentError, UsageError
 
@@ -65,6 +65,7 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
         return None
     from cluster.launch import launch
 
+    end_with_launcher()  # a trial of a sweep, whose ranks this process starts
     argv = [sys.executable, "-m", "jobs.train", *arguments()]
     return launch(topology, argv, _environment(where))
 
