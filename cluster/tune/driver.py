@@ -90,6 +90,7 @@ def _fit(
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     ear = Ear(hear)
+    shutil.rmtree(scratch, ignore_errors=True)  # of one that was killed
     tuner = tune.Tuner(
         tune.with_resources(Training, {"cpu": works[0].cpus}),
         param_space={"work": tune.grid_search([work.to_dict() for work in works])},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -82,10 +83,10 @@ class Sweep:
     def states(self) -> list[str]:
         return [trial["state"] for trial in self.trials.values()]
 
-    def starts(self, id: str) -> int:
-        """How often the training of a trial was begun: it shows a bar for its first epoch."""
+    def first_epochs(self, id: str) -> int:
+        """How often a trial has come to the end of its first epoch: once, unless it began anew."""
         log = self.out / "trials" / id / "train.log"
-        return log.read_text().count("validation: ") if log.exists() else 0
+        return len(re.findall(r"epoch 1/\d+: [\d,]+ groups in", log.read_text()))
 
     def validated(self, id: str) -> int:
         """Validations that a trial has had."""
