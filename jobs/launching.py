@@ -50,6 +50,7 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
     """
     if "HOROVOD_RANK" in os.environ or "INTENT_MEETING" in os.environ:
         return None
+    end_with_launcher()  # a trial of a sweep has one, though it is no worker
     role = _role()
     places = (where.np, where.hosts, where.topology, where.launcher, where.host_discovery_script)
     if role is not None and any(place is not None for place in places):
@@ -65,7 +66,6 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
         return None
     from cluster.launch import launch
 
-    end_with_launcher()  # a trial of a sweep, whose ranks this process starts
     argv = [sys.executable, "-m", "jobs.train", *arguments()]
     return launch(topology, argv, _environment(where))
 

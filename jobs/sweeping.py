@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -152,7 +153,7 @@ def run_waiting(
                 _measure(ledger, news.id)
                 try:
                     ledger.save()
-                except OSError as error:  # the end of the sweep tells it
+                except OSError as error:  # nothing that ends now would be known: end
                     lost.append(error)
                 bar.advance(1)
             elif news.what == "epoch":
@@ -164,12 +165,13 @@ def run_waiting(
 
         scratch = ledger.folder / SCRATCH
         cut = run_works(
-            works, hear, scratch=scratch, parallel=parallel, address=address, halving=halving
-        )
+            works, hear, lambda: bool(lost),
+            scratch=scratch, parallel=parallel, address=address, halving=halving,
+        )  # fmt: skip
     left = len(ledger.of("waiting"))
-    if lost:
+    if lost and lost[0].errno not in (errno.ENOSPC, errno.EDQUOT):
         raise lost[0]
-    if cut == "full":
+    if cut == "full" or lost:
         raise IntentError(
             f"the disk is full ({ledger.folder}): free some space and run it again; "
             f"{len(ledger.trials) - left} trials have ended, {left} go on where they were"

@@ -12,14 +12,15 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from cluster.processes import signals_noted
 from cluster.starters.ray_cluster import connect
-from cluster.tune.work import Heard, Listener, Work
+from cluster.tune.work import Listener, Work
 from intent.errors import IntentError
 
 TRIES = 3  # more, for a work that was killed or whose node was lost
@@ -37,6 +38,7 @@ SETTINGS = {
 def run_works(
     works: Sequence[Work],
     hear: Listener,
+    over: Callable[[], bool],
     *,
     scratch: Path,
     parallel: int | None = None,
@@ -47,13 +49,14 @@ def run_works(
 
     Args:
         hear: is told what happens, in this thread; must not raise.
+        over: is asked again and again; once it says so, all works end with a checkpoint.
         scratch: a folder that all nodes see, for Ray Tune's own files; it is removed.
         parallel: works at the same time, at most (default: as there is room).
         address: of a Ray cluster; None for one that is started here, and ended.
         halving: `cluster.tune.halving.Halving`, which may stop works early.
 
-    SIGINT, SIGTERM and a full disk end all works with a checkpoint. Returns "", the name of the
-    signal, or "full". IntentError where Ray cannot be reached or has no room for a work.
+    SIGINT, SIGTERM and a full disk end all works too. Returns "", the name of the signal, or
+    "full". IntentError where Ray cannot be reached or has no room for a work.
     """
     import ray
 
@@ -66,22 +69,22 @@ def run_works(
     try:
         _check_room(cpus)
         with signals_noted() as signals:
-            return _fit(works, hear, scratch, parallel, halving, signals)
+            full = _fit(works, hear, lambda: over() or bool(signals), scratch, parallel, halving)
     finally:
         if own:
             ray.shutdown()
+    return "full" if full else Signals(signals[0]).name if signals else ""
 
 
 def _fit(
     works: Sequence[Work],
     hear: Listener,
+    over: Callable[[], bool],
     scratch: Path,
     parallel: int | None,
     halving: Any,
-    signals: list[int],
-) -> str:
-    from signal import Signals
-
+) -> bool:
+    """Run them with Ray as it is; whether a disk was full."""
     from ray import tune
 
     from cluster.tune.listening import Ear, Until
@@ -91,32 +94,29 @@ def _fit(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     ear = Ear(hear)
     shutil.rmtree(scratch, ignore_errors=True)  # of one that was killed
-    tuner = tune.Tuner(
-        tune.with_resources(Training, {"cpu": works[0].cpus}),
-        param_space={"work": tune.grid_search([work.to_dict() for work in works])},
-        tune_config=tune.TuneConfig(scheduler=halving, max_concurrent_trials=parallel),
-        run_config=tune.RunConfig(
-            name="trials",
-            storage_path=str(scratch.absolute()),
-            stop=Until(lambda: bool(signals) or bool(ear.full)),
-            failure_config=tune.FailureConfig(max_failures=TRIES),
-            callbacks=[ear],
-            verbose=0,
-        ),
-    )
     try:
-        with _explained(ear):
-            tuner.fit()
+        with _full_disk_heard(ear):
+            tune.Tuner(
+                tune.with_resources(Training, {"cpu": works[0].cpus}),
+                param_space={"work": tune.grid_search([work.to_dict() for work in works])},
+                tune_config=tune.TuneConfig(scheduler=halving, max_concurrent_trials=parallel),
+                run_config=tune.RunConfig(
+                    name="trials",
+                    storage_path=str(scratch.absolute()),
+                    stop=Until(lambda: over() or ear.full),
+                    failure_config=tune.FailureConfig(max_failures=TRIES),
+                    callbacks=[ear],
+                    verbose=0,
+                ),
+            ).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if ear.full:
-        return "full"
-    return Signals(signals[0]).name if signals else ""
+    return ear.full
 
 
 @contextmanager
-def _explained(ear: Any):
-    """A block in which a full disk under Ray Tune's own files is one that was heard of."""
+def _full_disk_heard(ear: Any) -> Iterator[None]:
+    """A block in which Ray Tune may find the disk full by itself."""
     try:
         yield
     except Exception as error:
@@ -127,7 +127,6 @@ def _explained(ear: Any):
             seen = seen.__cause__ or seen.__context__
         if seen is None and "No space left" not in str(error):
             raise
-        ear.hear(Heard("", "full", why=str(error)))
         ear.full = True
 
 

@@ -11,7 +11,21 @@ from ray.tune import Callback, Stopper
 from cluster.tune.work import Heard, Listener
 
 
-class Ear(Callback):
+class _Here:
+    """Stays in this process. Ray Tune pickles and copies what it is given, for a restoration that
+    we do not use; a pickle of this is empty, and a copy is itself."""
+
+    def __copy__(self) -> _Here:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> _Here:
+        return self
+
+    def __reduce__(self) -> tuple:
+        return object, ()
+
+
+class Ear(_Here, Callback):
     """Hears of every trial, and tells `hear`.
 
     Attributes:
@@ -45,7 +59,7 @@ class Ear(Callback):
         self.hear(Heard(trial.config["work"]["id"], "failed", why=_why(trial)))
 
 
-class Until(Stopper):
+class Until(_Here, Stopper):
     """Ends everything as soon as `over()`."""
 
     def __init__(self, over: Callable[[], bool]) -> None:

@@ -31,7 +31,7 @@ from intent.errors import IntentError
 from intent.sweep.curve import scores_of
 from intent.training.run_dir import LOG
 
-LOOK_S = 0.2  # between two looks at the process
+LOOK_S = 0.5  # between two looks at the process
 NEWS_S = 2.0  # after which a step ends without news: nothing can reach a trial within a step
 LOCK_S = STOP_S + 30.0  # for a process that was left over to end
 TAIL = 1 << 13  # bytes of the log in which its last words are looked for
@@ -113,7 +113,7 @@ class Training(tune.Trainable):
 def _start(work: Work, log: BinaryIO) -> subprocess.Popen:
     """The process, which writes to `log`, and by that has its lock as long as it lives."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", LAUNCHER: str(os.getpid())}
-    env |= dict.fromkeys(THREADS, str(work.cores)) | dict(work.env)
+    env |= dict.fromkeys(THREADS, str(work.cores))
     return subprocess.Popen(
         [sys.executable, *work.argv],
         cwd=work.folder if os.path.isdir(work.folder) else None,

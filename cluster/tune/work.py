@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 What = Literal["epoch", "ended", "stopped", "failed", "again", "full"]
@@ -19,7 +19,6 @@ class Work:
         argv: the words after `python`: ("-m", "jobs.train", "--samples", ...).
         ranks: processes that it starts, all on one node; each is given `cores`.
         folder: to run in, where the node has it.
-        env: variables on top of the node's own.
     """
 
     id: str
@@ -28,7 +27,6 @@ class Work:
     ranks: int = 1
     cores: int = 1
     folder: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cpus(self) -> int:

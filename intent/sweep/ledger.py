@@ -79,7 +79,12 @@ class Ledger:
 
     def save(self) -> None:
         """Write the file; OSError where that is impossible, and the old one stands."""
-        write_atomically(self.folder / NAME, json.dumps(self.to_dict(), indent=1))
+        path = self.folder / NAME
+        try:
+            write_atomically(path, json.dumps(self.to_dict(), indent=1))
+        except OSError as error:
+            error.filename = str(path)  # not that of a draft
+            raise
 
 
 def open_ledger(

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from intent.errors import IntentError
 from intent.storage import write_atomically
 from intent.training.checkpoint import ARRAYS
 
@@ -21,6 +22,8 @@ def promote(source: Path, target: Path) -> bool:
     The model and the checkpoints are hard links where the file system has them, so that they take
     no room. What `target` was before is replaced, whole: it is the old run or the new one. What a
     user has made of a run that stays (a report, a bundle) stays.
+
+    IntentError or OSError where it cannot be written; then `target` is as it was.
     """
     mark = {"run": os.path.relpath(source, target.parent)}
     if _mark_of(target) == mark:
@@ -35,6 +38,9 @@ def promote(source: Path, target: Path) -> bool:
         if target.exists():
             target.rename(old)
         draft.rename(target)
+    except shutil.Error as error:  # a list of what could not be copied
+        _, _, why = error.args[0][0]
+        raise IntentError(f"cannot copy the best run to {target}: {why}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
