@@ -148,6 +148,8 @@ def run_waiting(
         bar.at(len(ledger.trials) - len(works))
 
         def hear(news: Heard) -> None:
+            if ledger.trials[news.id].state != "waiting":
+                return  # what has ended stays so, whatever becomes of its actor
             if news.what in ("ended", "stopped", "failed"):
                 ledger.note(news.id, state=news.what, reason=news.why)
                 _measure(ledger, news.id)

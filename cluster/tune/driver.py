@@ -104,6 +104,8 @@ def _fit(
                     name="trials",
                     storage_path=str(scratch.absolute()),
                     stop=Until(lambda: over() or ear.full),
+                    # A run folder has its own; Ray Tune's would come at the end of each trial.
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=TRIES),
                     callbacks=[ear],
                     verbose=0,

@@ -51,15 +51,14 @@ class Training(tune.Trainable):
         self.work = Work(**config["work"])
         self.epoch, self.score = 0, None
         self.process: subprocess.Popen | None = None
-        self.log: BinaryIO | None = None
         run = Path(self.work.run)
         try:
             run.mkdir(parents=True, exist_ok=True)
-            self.log = _lock(run / LOG)
-            self.process = _start(self.work, self.log)
+            with _lock(run / LOG) as log:  # from here on, the process alone has it
+                self.began = log.tell()
+                self.process = _start(self.work, log)
         except OSError as error:
             self.problem = error
-        self.began = self.log.tell() if self.log else 0
 
     def step(self) -> dict[str, Any]:
         """The next validation, or the end, or after NEWS_S what is known already."""
@@ -89,8 +88,6 @@ class Training(tune.Trainable):
                 with suppress(ProcessLookupError):
                     os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-        if self.log is not None:
-            self.log.close()
 
     def _ended(self, status: int) -> dict[str, Any]:
         """The last result of a process that has ended; RuntimeError where it is to begin again."""

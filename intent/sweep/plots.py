@@ -94,7 +94,7 @@ def coordinates(name: str, axes: Sequence[Axis], looks: Sequence[Look], label: s
         for row, axis in zip(rows, axes, strict=True):
             plot.annotate(
                 axis.name, (0, row), xytext=(0, 5), textcoords="offset points", color=INK,
-                fontsize=8.5, fontweight="semibold", va="bottom",
+                fontsize=8.5, fontweight="bold", va="bottom",
             )  # fmt: skip
             for x, text in axis.ticks():
                 side = "center" if 0.05 < x < 0.95 else "left" if x < 0.5 else "right"

@@ -34,7 +34,7 @@ def samples(tmp_path_factory):
         ("train.batch_size: {grid: [16, 32, 64]}", ["--trials", "2"], 2, "have 3 points"),
         ("train.bucket_lengths: {grid: [true, false]}", ["--set", "model.early_fusion=true"], 2,
          "trial 0000: train.bucket_lengths=true does not go with"),
-        (SPACE, [], 1, "validation_days=1 leaves no day to train on"),
+        (SPACE, ["--set", "train.evaluation_days=2"], 1, "leaves no day to train on"),
     ],
 )  # fmt: skip
 def test_it_refuses_in_one_line(samples, tmp_path, capfd, space, flags, status, told):

@@ -108,8 +108,7 @@ def test_it_is_asked_to_stop_and_waited_for(begin, tmp_path):
 
 def test_two_trials_never_have_one_run(begin, monkeypatch):
     monkeypatch.setattr(module, "LOCK_S", 0.5)
-    first = begin(0, "time.sleep(60)")
-    first.log.close()  # as when the trial's actor was killed, but its process lives on
+    first = begin(0, "time.sleep(60)")  # whose actor may be dead: its process lives on
     with pytest.raises(IntentError, match="another process trains in"):
         begin(0)
     os.killpg(first.process.pid, signal.SIGKILL)
