@@ -62,6 +62,7 @@ setup(
             "samples = jobs.build_samples:app",
             "cluster = jobs.cluster_commands:app",
             "train = jobs.train:command",
+            "sweep = jobs.sweep:command",
             "evaluate = jobs.evaluate:command",
             "calibrate = jobs.calibrate:command",
             "compare = jobs.compare:command",

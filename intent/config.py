@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -261,3 +261,17 @@ def _explain(error: ValidationError, file: str | Path | None, given_by_set: set[
 def dump_config(config: IntentConfig) -> str:
     """The fully resolved configuration as YAML."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def with_values(config: IntentConfig, values: Mapping[str, Any], place: str) -> IntentConfig:
+    """`config` with {"train.learning_rate": 0.01, ...} set; UsageError as of `load_config`.
+
+    `place` is the file or flag that the values are from.
+    """
+    data = config.model_dump(mode="json")
+    for key, value in values.items():
+        _put(data, key.split("."), value, f"{key}={value!r}")
+    try:
+        return IntentConfig.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(_explain(error, place, set())) from None
