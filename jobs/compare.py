@@ -77,24 +77,23 @@ def show(result: dict) -> None:
     from intent.evaluation.further_words import compared, signed
     from jobs.evaluate import estimate
 
-    table = Table(
-        title=f"A = {result['a']}, B = {result['b']}: {result['groups']:,} groups of "
+    console = Console()
+    console.print(
+        f"A = {result['a']}, B = {result['b']}: {result['groups']:,} groups of "
         f"{result['users']:,} users",
-        title_justify="left",
+        soft_wrap=True,
     )
-    for heading in ("task", "figure"):
-        table.add_column(heading)
-    for heading in ("A", "B", "A minus B [95 %]"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict")
     names = {"auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log loss"}
     for task, figures in result["tasks"].items():
+        table = Table(title=task, title_justify="left")
+        table.add_column("")
+        for heading in ("A", "B", "A minus B [95 %]"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
         for name, figure in figures.items():
             sides = [estimate(figure[side], interval=False) for side in ("a", "b")]
-            cells = [*sides, signed(figure["difference"]), figure["verdict"]]
-            table.add_row(task, names[name], *cells)
-    console = Console()
-    console.print(table)
+            table.add_row(names[name], *sides, signed(figure["difference"]), figure["verdict"])
+        console.print(table)
     for line in compared(result):
         console.print(line)
 

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from intent.evaluation.probability_maps import Map, Temperature
+from intent.evaluation.probability_maps import HIGHEST, LOWEST, Map, Temperature
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-# The float32 numbers next to 0 and 1 that a logit is taken of; what is beyond is rounding already.
-LOWEST, HIGHEST = 1e-30, 1 - 2**-24
 
 
 def in_graph(how: Map, p: tf.Tensor) -> tf.Tensor:

@@ -20,9 +20,9 @@ import numpy as np
 from intent.errors import IntentError
 from intent.metrics import bins_of, check_probabilities
 
-# Scores are kept so far from 0 and 1 before a logit is taken. The float32 next to 1 is 1 - 6e-8, so
-# these are beyond every score of a model that is neither.
-LOWEST, HIGHEST = 1e-30, 1 - 1e-12
+# Scores are kept so far from 0 and 1 before a logit is taken. The upper end is the float32 next to
+# 1, so that a device, which knows none between the two, gives the same.
+LOWEST, HIGHEST = 1e-30, 1 - 2.0**-24
 # What a scale may be. It must be above 0, or the order would turn round.
 SCALES = (0.01, 100.0)
 FEWEST = 10  # positives, and negatives, that a fit needs

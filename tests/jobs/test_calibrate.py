@@ -125,7 +125,7 @@ def test_the_evaluation_has_gain_slices_and_drift(trained):
     assert json.loads((run / "evaluation.json").read_text()) == json.loads(json.dumps(result))
     assert {row["share"] for row in result["gain"]["longterm"]["at"]} == {0.01, 0.05, 0.1, 0.2}
     kinds = [row["kind"] for row in result["slices"]["rows"]]
-    assert {"actions", "hour", "phone_price"} <= set(kinds)
+    assert {"hour", "phone_price"} <= set(kinds)
     for kind in set(kinds):
         rows = [row for row in result["slices"]["rows"] if row["kind"] == kind]
         assert sum(row["groups"] for row in rows) == result["groups"], kind
