@@ -57,7 +57,7 @@ def command(
     sources += [name for name in ("history", "profile") if getattr(manifest.schema, name)]
     wanted = tables(table or [4, 5, 6], sources, [t.name for t in manifest.schema.tasks])
     check_packages()
-    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash})
+    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
     rows = contenders(wanted)
     began = time.monotonic()
     runs = _runs(rows, budget, out)
@@ -163,7 +163,7 @@ def _judge(wanted, runs: Sequence[Run], budget: Budget, more, manifest: Manifest
     return found | {
         "budget": {"name": budget.name, "seeds": budget.seeds, "settings": dict(budget.settings)},
         "set": list(more), "source": manifest.source, "samples": samples, "days": days,
-        "content_hash": manifest.content_hash, "version": __version__,
+        "content_hash": manifest.content_hash(), "version": __version__,
     }  # fmt: skip
 
 
