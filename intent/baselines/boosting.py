@@ -22,9 +22,10 @@ UNCHOSEN = 100  # rounds where there is nobody to choose them by
 ROWS_A_THREAD = 20_000  # with fewer, threads wait for one another longer than they work
 # Of the data in each tree, and how far a leaf is believed. Groups of one user are alike, so little:
 # of three settings this one did best on the last training day of a simulated shop.
+SHARE_OF_FEATURES, FEWEST_FEATURES = 0.25, 8  # that a tree may choose from
 LEAVE_OUT = {
-    "feature_fraction": 0.25, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 20.0,
-    "min_data_in_leaf": 100, "cat_smooth": 20.0, "min_data_per_group": 100,
+    "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 20.0, "min_data_in_leaf": 100,
+    "cat_smooth": 20.0, "min_data_per_group": 100,
 }  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def boost(
     lgb = load_lightgbm()
     options = {
         "objective": "binary", "metric": "binary_logloss",
+        "feature_fraction": min(max(SHARE_OF_FEATURES, FEWEST_FEATURES / len(names)), 1.0),
         "num_leaves": leaves, "learning_rate": shrinkage, **LEAVE_OUT, "max_bin": 127,
         "seed": seed, "deterministic": True, "force_col_wise": True, "verbose": -1,
         "num_threads": min(len(os.sched_getaffinity(0)), 1 + len(values) // ROWS_A_THREAD),
