@@ -111,7 +111,7 @@ class ModelConfig(Section):
     )
     tasks: list[str] | None = Field(None, description="tasks to learn (default: all)")
     rounds: PositiveInt = Field(2000, description="of boosting at most (gbdt, gbdt_touch)")
-    leaves: int = Field(31, ge=2, description="of a tree of boosting at most")
+    leaves: int = Field(15, ge=2, description="of a tree of boosting at most")
     shrinkage: PositiveFloat = Field(0.05, le=1, description="the learning rate of boosting")
 
 

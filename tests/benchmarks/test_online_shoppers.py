@@ -26,9 +26,9 @@ def test_the_sessions_are_uci_s(sessions):
 
 def test_five_folds_reach_the_known_figure(sessions):
     whole = np.mean(cross_validated(sessions, seed=0))
-    assert round(whole, 2) >= GOALS["auc"], whole
+    assert whole >= GOALS["auc"], whole
     blind = np.mean(cross_validated(sessions.without(PAGE_VALUES), seed=0))
-    assert round(blind, 2) >= GOALS["auc_without_page_values"], blind
+    assert blind >= GOALS["auc_without_page_values"], blind
     assert whole - blind > 0.1  # control: the column that is left out was read
     print(f"AUC {whole:.4f}, without {PAGE_VALUES} {blind:.4f}")
 
