@@ -31,19 +31,21 @@ class Logbook:
     """Rank 0's records of a run. On other ranks (`active=False`) it writes nothing.
 
     Records after `updates`, the step from which a run resumes, are dropped first: they will be
-    written again, and a metric must not stand there twice. So is the validation of that very step.
-    Who joined and who left stays: that has happened.
+    written again, and a metric must not stand there twice. So is the validation of that very step,
+    unless it has been `validated`, which is so where the next epoch has begun. Who joined and who
+    left stays: that has happened.
 
     With `train.mlflow`, whatever is written is also reported there.
     """
 
-    def __init__(self, run: RunDir, updates: int, active: bool) -> None:
+    def __init__(self, run: RunDir, updates: int, active: bool, validated: bool = False) -> None:
         self._active = active
         if not active:
             return
         import tensorflow as tf
 
-        kept = [r for r in read_metrics(run.metrics) if _comes_before(r, updates)]
+        records = read_metrics(run.metrics)
+        kept = [r for r in records if _comes_before(r, updates, validated)]
         text = "".join(json.dumps(r) + "\n" for r in kept)
         draft = run.metrics.with_name("draft.jsonl")
         draft.write_text(text)
@@ -101,9 +103,9 @@ class Logbook:
                 self._tracking.close()
 
 
-def _comes_before(record: Mapping[str, Any], updates: int) -> bool:
+def _comes_before(record: Mapping[str, Any], updates: int, validated: bool) -> bool:
     if record["kind"] == "membership":
         return True
-    if record["kind"] == "validation":
+    if record["kind"] == "validation" and not validated:
         return record["step"] < updates
     return record["step"] <= updates

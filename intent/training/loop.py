@@ -154,7 +154,8 @@ class _Trainer:
         self.feed = self.feed.of_rank(self.comm.rank, self.comm.size)
         if self.validation is not None:
             self.validation = self.validation.of_rank(self.comm.rank, self.comm.size)
-        self.logbook = Logbook(self.run, self.position.updates, active=self.comm.rank == 0)
+        first, where = self.comm.rank == 0, self.position
+        self.logbook = Logbook(self.run, where.updates, first, validated=where.step == 0)
         self.logbook.catch_up(self.standing.record)
         if told:
             news = {"ranks": self.comm.size, "told": told, "repeated": self.standing.repeated}

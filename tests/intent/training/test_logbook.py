@@ -45,6 +45,12 @@ def test_the_validation_of_the_very_step_is_done_again(run):
     assert told(run) == [("step", 1), ("step", 2), ("membership", 2)]
 
 
+def test_but_stays_where_the_next_epoch_has_begun(run):
+    write(run, 0, 2)
+    Logbook(run, 2, active=True, validated=True).close()
+    assert told(run) == [("step", 1), ("step", 2), ("membership", 2), ("validation", 2)]
+
+
 def test_words_stand_in_the_file_and_numbers_also_in_tensorboard(run):
     write(run, 0, 1)
     records = {r["kind"]: r for r in read_metrics(run.metrics)}
