@@ -247,9 +247,9 @@ def test_fsspec_file_systems(petastorm, store):
     import fsspec
 
     memory = fsspec.filesystem("memory")
-    memory.put(store.removeprefix("file://"), "/shop", recursive=True)
-    assert sorted(ids(petastorm.make_reader("memory://shop"))) == list(range(ROWS))
-    parts = [f"memory://shop/day={day}/part-0.parquet" for day in DAYS[:2]]
+    memory.put(store.removeprefix("file://"), "/petastorm", recursive=True)
+    assert sorted(ids(petastorm.make_reader("memory://petastorm"))) == list(range(ROWS))
+    parts = [f"memory://petastorm/day={day}/part-0.parquet" for day in DAYS[:2]]
     assert sorted(ids(petastorm.make_batch_reader(parts))) == list(range(40))
 
 
