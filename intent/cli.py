@@ -18,8 +18,8 @@ from typer.core import TyperGroup
 from intent.errors import IntentError
 
 ORDER = (
-    "doctor", "demo", "simulate", "import", "samples", "cluster", "train", "evaluate", "explain",
-    "export", "score",
+    "doctor", "demo", "simulate", "import", "samples", "cluster", "train", "sweep", "evaluate",
+    "calibrate", "compare", "explain", "ablate", "export", "score",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -73,16 +73,24 @@ class SamplesConfig(Section):
     negative_rate: float = Field(
         1.0, gt=0, le=1, description="share that is kept of cuts without any positive label"
     )
+    exclude: list[str] = Field(
+        [], description="actions that windows do not show: view.feature=name, tap.button=Button_Pay"
+    )
 
     def of_groups(self) -> dict:
         """The settings that a group depends on, for the manifest: those of the run are left out."""
-        run = {"length", "first_day", "last_day", "max_quarantine_share"}
-        return self.model_dump(mode="json", exclude=run)
+        run = {"length", "first_day", "last_day", "max_quarantine_share", "exclude"}
+        found = self.model_dump(mode="json", exclude=run)
+        # Only where there is any, so that datasets that hide nothing say what they always said.
+        return found | ({"exclude": sorted(set(self.exclude))} if self.exclude else {})
 
 
 class ModelConfig(Section):
-    """DIPN's sizes and variants (section 4; Tables 4 to 6)."""
+    """The model: DIPN's sizes and variants (section 4; Tables 4 to 6), or a baseline."""
 
+    kind: Literal["dipn", "rnn_dnn", "lstm", "cnn", "gbdt", "gbdt_touch", "logistic"] = Field(
+        "dipn", description="DIPN, or a baseline of docs/baselines.md"
+    )
     hidden: PositiveInt = Field(32, description="d, the state of one GRU direction (6.1)")
     action_width: PositiveInt = Field(32, description="FC after an action's embeddings (4.1)")
     context_width: PositiveInt = Field(32, description="FC after history and profile embeddings")
@@ -98,8 +106,13 @@ class ModelConfig(Section):
         "none", description="v of (3) as in the paper, or times the number of real actions"
     )
     inter_view: bool = Field(True, description="equation (4)")
-    sources: list[str] | None = Field(None, description="views, history, profile (default: all)")
+    sources: list[str] | None = Field(
+        None, description="views, history, profile (default: all; of a baseline those of its kind)"
+    )
     tasks: list[str] | None = Field(None, description="tasks to learn (default: all)")
+    rounds: PositiveInt = Field(2000, description="of boosting at most (gbdt, gbdt_touch)")
+    leaves: int = Field(15, ge=2, description="of a tree of boosting at most")
+    shrinkage: PositiveFloat = Field(0.05, le=1, description="the learning rate of boosting")
 
 
 class TrainConfig(Section):
@@ -169,6 +182,10 @@ class TrainConfig(Section):
     )
     random_labels: bool = Field(
         False, description="control: train on labels drawn by lot; the AUC must fall to chance"
+    )
+    reversed_labels: bool = Field(
+        False,
+        description="control: train on the labels of other moments, back to front; the same",
     )
     mlflow: str | None = Field(None, description="URL of an MLflow tracking server to report to")
     mlflow_experiment: str = Field("intent", description="the experiment there")
@@ -244,3 +261,17 @@ def _explain(error: ValidationError, file: str | Path | None, given_by_set: set[
 def dump_config(config: IntentConfig) -> str:
     """The fully resolved configuration as YAML."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def with_values(config: IntentConfig, values: Mapping[str, Any], place: str) -> IntentConfig:
+    """`config` with {"train.learning_rate": 0.01, ...} set; UsageError as of `load_config`.
+
+    `place` is the file or flag that the values are from.
+    """
+    data = config.model_dump(mode="json")
+    for key, value in values.items():
+        _put(data, key.split("."), value, f"{key}={value!r}")
+    try:
+        return IntentConfig.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(_explain(error, place, set())) from None

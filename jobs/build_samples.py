@@ -147,7 +147,7 @@ def _build_tracks(
     from intent.features.log_files import header, splits
     from intent.features.tables import TABLES
     from intent.features.vocabulary import Dictionaries
-    from intent.samples import checks
+    from intent.samples import checks, exclusion
     from intent.samples import days as choosing
     from intent.samples import manifest as manifests
     from intent.samples.build import BuildPlan
@@ -157,6 +157,7 @@ def _build_tracks(
     for name, of_table in files.items():
         header(TABLES[name], of_table)  # complains where a column is missing
     schema = _schema(files, settings)
+    exclusion.check(settings.exclude, schema)
     dictionaries = None if frozen is None else checks.frozen_dictionaries(frozen, schema)
     input_bytes = sum(f.size for of_table in files.values() for f in of_table)
     with readable_errors():
@@ -177,7 +178,10 @@ def _build_tracks(
         )
         # By now the executors of a cluster have come, and with them their cores.
         where = places(found.rows.total(), spark.sparkContext.defaultParallelism, partitions)
-        plan = BuildPlan(str(root), schema, span, found.browse(), settings, where.buckets, days)
+        hidden = exclusion.resolve(settings.exclude, schema, dictionaries)
+        plan = BuildPlan(
+            str(root), schema, span, found.browse(), settings, where.buckets, days, hidden
+        )
         result = build(spark, Reading(work, dictionaries, limits, where), plan)
     rows = {name: found.rows[name] for name in files}
     checks.check_counts(rows, result, settings)

@@ -99,7 +99,7 @@ def _weights(samples: str | None, settings) -> int:
     from intent.schema import PAPER
 
     quiet_tensorflow()
-    from intent.models.dipn import build
+    from intent.models import build
 
     schema = replace(PAPER, length=settings.samples.length)
     if samples is not None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intent import storage
-from intent.errors import IntentError
+from intent.errors import IntentError, UsageError
 
 if TYPE_CHECKING:
     from intent.evaluation.predict import Predictions
+    from intent.evaluation.recalibration import Recalibration
+    from intent.samples.manifest import Manifest
     from intent.training.run_dir import RunDir
 
 RESULTS = ("predictions.parquet", "evaluation.json", "report.html")
@@ -43,44 +45,67 @@ def evaluate_run(
     run: str | Path, samples: str | Path, batch_size: int = 256
 ) -> tuple[dict, Predictions]:
     """Evaluate a run on the held-out days of `samples`; returns the figures and the scores."""
-    from dataclasses import replace
-
-    from intent.config import dump_config
-    from intent.evaluation.evaluate import curves, evaluate
-    from intent.evaluation.predict import predict
-    from intent.evaluation.report import write_report
+    from intent.evaluation import recalibration
     from intent.quiet import quiet_tensorflow
     from intent.samples.days import split_days
-    from intent.samples.reader import TrackFeed, open_samples
-    from intent.samples.undersampling import learnt_rate
-    from intent.storage import write_atomically
+    from intent.samples.reader import open_samples
     from intent.training.run_dir import read_run
-    from intent.training.tracking import report_results
+    from jobs.scoring import score_days, score_training_day, scoring_step
 
     quiet_tensorflow()
     directory = read_run(run)
     manifest = open_samples(samples)
     check_fit(directory, manifest, samples)
-    settings = directory.config
-    from intent.models.dipn import reduce_schema  # brings Keras, so not before the checks
-
-    _, days = split_days(manifest, settings.train.evaluation_days, purge=False)
+    check_trained(directory)
+    _, days = split_days(manifest, directory.config.train.evaluation_days, purge=False)
+    better = recalibration.of_run(directory.path, directory.model)
     model = load_model(directory)
-    # Sources that the model takes, but all tasks: a negative is one in every task.
-    schema = reduce_schema(manifest.schema, settings.model)
-    schema = replace(schema, tasks=manifest.schema.tasks)
-    feed = TrackFeed(
-        samples, manifest.only(days), schema, batch_size,
-        shuffle=False, fusion=settings.model.early_fusion,
-    )  # fmt: skip
-    learnt, kept = learnt_rate(directory.manifest, settings.train), manifest.negative_rate
-    found = predict(model, feed, learnt, kept)
+    score = scoring_step(model, manifest)
+    raw = score_days(directory, model, samples, manifest, days, batch_size, score=score)
+    known = score_training_day(directory, model, samples, manifest, batch_size, score)
+    return judge(directory, manifest, days, raw, known, better)
+
+
+def judge(
+    directory: RunDir,
+    manifest: Manifest,
+    days: list[str],
+    raw: Predictions,
+    known: Predictions | None,
+    better: Recalibration | None,
+) -> tuple[dict, Predictions]:
+    """Write what there is to say of a run's scores to its folder; returns figures and scores.
+
+    Args:
+        manifest: of the samples that were scored.
+        days: of them, those that are evaluated.
+        raw: the scores of these days, as `score_days` gives them.
+        known: those of some groups of a training day, to see drift by.
+        better: the run's recalibration.
+    """
+    from intent.config import dump_config
+    from intent.evaluation.before_after import before_after
+    from intent.evaluation.evaluate import curves, evaluate, plain
+    from intent.evaluation.further import further
+    from intent.evaluation.report import write_report
+    from intent.samples.undersampling import learnt_rate
+    from intent.storage import write_atomically
+    from intent.training.tracking import report_results
+
+    found = better.of(raw) if better else raw
     found.save(directory.path / "predictions.parquet")
-    tasks = [task for task in schema.tasks if task.name in found.scores]
+    tasks = [task for task in manifest.schema.tasks if task.name in found.scores]
     result = evaluate(found.scores, found.labels, found.users, tasks, weights=found.weights)
-    result |= {"days": days, "source": manifest.source, "run": str(run)}
+    learnt = learnt_rate(directory.manifest, directory.config.train)
+    kept = manifest.negative_rate
+    result |= {"days": days, "source": manifest.source, "run": directory.place}
     result |= {"negative_rate": kept, "negative_rate_of_training": learnt}
-    result["notes"] += _undersampling(learnt, kept) + _chosen_by(directory, days)
+    result |= further(found, tasks, better.of(known) if better and known else known)
+    result["recalibration"] = None
+    if better:
+        changed = before_after(raw.scores, found.scores, raw.labels, raw.users, raw.weights)
+        result["recalibration"] = better.about() | {"held_out": plain(changed)}
+    result["notes"] += _undersampling(learnt, kept) + _chosen_by(directory, days, better)
     write_atomically(directory.path / "evaluation.json", json.dumps(result, indent=1))
     write_report(
         directory.path / "report.html",
@@ -89,7 +114,7 @@ def evaluate_run(
         manifest=manifest.to_dict(),
         days=days,
         metrics=directory.metrics,
-        config=dump_config(settings),
+        config=dump_config(directory.config),
     )
     directory.push(*RESULTS)
     figures = {f"evaluation/auc_{task}": result[f"auc_{task}"]["value"] for task in result["tasks"]}
@@ -98,11 +123,15 @@ def evaluate_run(
     return result, found
 
 
-def _chosen_by(directory: RunDir, days: list[str]) -> list[str]:
-    """A remark where figures are of days by which the weights were chosen."""
+def _chosen_by(
+    directory: RunDir, days: list[str], better: Recalibration | None = None
+) -> list[str]:
+    """A remark where figures are of days by which weights or probabilities were chosen."""
     from intent.samples.days import days_of
 
     known = days_of(directory.manifest, directory.config.train)
+    if better and (both := sorted(set(better.days) & set(days))):
+        return [f"The scores were calibrated on {', '.join(both)}: the figures look too good."]
     for what, theirs in (("learnt from", known.train), ("chosen by", known.validation)):
         if both := sorted(set(theirs) & set(days)):
             return [f"The weights were {what} {', '.join(both)}: the figures look too good."]
@@ -130,19 +159,37 @@ def check_trained(directory: RunDir) -> None:
     """IntentError where training has not ended."""
     if not directory.model.exists():
         raise IntentError(
-            f"{directory.place} has no model.keras: training has not ended; the same "
+            f"{directory.place} has no {directory.model.name}: training has not ended; the same "
             "`intent train` command goes on with it"
         )
 
 
 def load_model(directory: RunDir):
-    """The trained model of a run; IntentError where training has not ended."""
+    """The trained model of a run: a network, or a `SessionModel` where its kind has none.
+
+    IntentError where training has not ended.
+    """
     check_trained(directory)
-    import keras
+    from intent.models.sources import is_counted
 
-    import intent.models.dipn  # noqa: F401  registers the layers
+    if is_counted(directory.config.model):
+        from intent.baselines.session_model import load
 
-    return keras.saving.load_model(directory.model, compile=False)
+        return load(directory.path)
+    from intent.models import load
+
+    return load(directory.model)
+
+
+def check_network(directory: RunDir, purpose: str) -> None:
+    """UsageError for a run of counts, of which there is no network to do `purpose` with."""
+    from intent.models.sources import is_counted
+
+    if is_counted(kind := directory.config.model):
+        raise UsageError(
+            f"{directory.place} holds a model of kind {kind.kind}, which is no network, and there "
+            f"is nothing to {purpose}: name a run of another model.kind"
+        )
 
 
 def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
@@ -162,12 +209,20 @@ def check_fit(directory: RunDir, manifest, samples: str | Path) -> None:
                 f"run {directory.place} was trained with {what} (hash {ours}) than {samples} has "
                 f"(hash {theirs}); build {remedy}, or train anew"
             )
+    hidden, shown = (m.settings.get("exclude", []) for m in (trained, manifest))
+    if hidden != shown:
+        raise IntentError(
+            f"run {directory.place} was trained with samples.exclude={hidden}, {samples} was built "
+            f"with {shown}; build samples that hide the same actions, or train anew"
+        )
 
 
 def show(result: dict, report: str | Path) -> None:
     """Print the figures as a table."""
     from rich.console import Console
     from rich.table import Table
+
+    from intent.evaluation.further_words import findings as words
 
     simulated = " (simulated data)" if "simulated" in result["source"] else ""
     title = (
@@ -190,7 +245,7 @@ def show(result: dict, report: str | Path) -> None:
         )
     console = Console()
     console.print(table)
-    for note in result["notes"]:
+    for note in [*words(result), *result["notes"]]:
         console.print(note)
     console.print(f"report: {report}", soft_wrap=True)
 

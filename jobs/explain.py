@@ -78,11 +78,12 @@ def explain_run(
     from intent.samples import peek
     from intent.samples.undersampling import learnt_rate
     from intent.training.run_dir import read_run
-    from jobs.evaluate import check_fit, check_trained, load_model
+    from jobs.evaluate import check_fit, check_network, check_trained, load_model
 
     directory = read_run(run)
+    check_network(directory, "explain")
     check_trained(directory)
-    manifest, samples = _open(directory, samples)
+    manifest, samples = open_samples_of(directory, samples)
     check_fit(directory, manifest, samples)
     tasks = [t.name for t in manifest.schema.tasks]
     tasks = [t for t in tasks if t in (directory.config.model.tasks or tasks)]
@@ -103,11 +104,13 @@ def explain_run(
     quiet_tensorflow()
     model = load_model(directory)
     from intent.evaluation.explain import explain  # brings Keras, so not before the checks
+    from intent.evaluation.recalibration import of_run
 
     settings = directory.config
     dictionaries = manifests.load_dictionaries(samples, manifest)
     learnt = learnt_rate(directory.manifest, settings.train)
-    found = explain(model, unit, index, dictionaries, settings.model, learnt)
+    better = of_run(directory.path, directory.model)
+    found = explain(model, unit, index, dictionaries, settings.model, learnt, better)
     found.told.update({"run": str(run), "source": manifest.source, "notes": notes})
     return found, task or tasks[0]
 
@@ -120,7 +123,7 @@ def shortened(told: dict, task: str, actions: int) -> dict:
     return told | {"views": {view: all_[: actions or None] for view, all_ in views.items()}}
 
 
-def _open(directory: RunDir, samples: str | None) -> tuple[Manifest, str]:
+def open_samples_of(directory: RunDir, samples: str | None) -> tuple[Manifest, str]:
     """The samples asked for, or else those that the run was trained on, and where they are."""
     from intent import storage
     from intent.samples import manifest as manifests

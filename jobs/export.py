@@ -38,14 +38,16 @@ def command(
 def export_run(run: str | Path, quantize: str = "dynamic") -> dict:
     """Export the model of a run to RUN/device."""
     from intent.edge.export import export_model
+    from intent.evaluation.recalibration import of_run
     from intent.quiet import quiet_tensorflow
     from intent.samples.manifest import load_dictionaries
     from intent.samples.undersampling import learnt_rate
     from intent.training.run_dir import read_run
-    from jobs.evaluate import load_model
+    from jobs.evaluate import check_network, load_model
 
     quiet_tensorflow()
     directory = read_run(run)
+    check_network(directory, "export")
     dictionaries = load_dictionaries(directory.path, directory.manifest)
     summary = export_model(
         load_model(directory),
@@ -56,6 +58,7 @@ def export_run(run: str | Path, quantize: str = "dynamic") -> dict:
         quantize,
         directory.manifest.settings,
         learnt_rate(directory.manifest, directory.config.train),
+        of_run(directory.path, directory.model),
     )
     directory.push("device")
     return summary | {"folder": directory.shown(directory.path / "device")}

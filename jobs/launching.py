@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.processes import Outcome
+from cluster.processes import Outcome, end_with_launcher
 from intent import storage
 from intent.errors import IntentError, UsageError
 
@@ -50,6 +50,7 @@ def start_workers(where: Where, arguments: Callable[[], Sequence[str]]) -> Outco
     """
     if "HOROVOD_RANK" in os.environ or "INTENT_MEETING" in os.environ:
         return None
+    end_with_launcher()  # a trial of a sweep has one, though it is no worker
     role = _role()
     places = (where.np, where.hosts, where.topology, where.launcher, where.host_discovery_script)
     if role is not None and any(place is not None for place in places):

@@ -1,4 +1,4 @@
-"""`intent samples describe`, `peek`, `verify`, `convert`, `clean`: what one does with a dataset."""
+"""`intent samples describe`, `peek`, `leaks`, `verify`, `convert`, `clean`: with a dataset."""
 
 from __future__ import annotations
 
@@ -101,6 +101,39 @@ def peek(
     else:
         note = None if unit.at[index] >= first else f"the last one before {at}"
         peek_table.show_group(group, schema, note, whole=view is None)
+
+
+@app.command()
+def leaks(
+    samples: str,
+    out: Annotated[
+        Path | None, typer.Option(help="also write a page with figures: leaks.html")
+    ] = None,
+    by_lot: Annotated[
+        int | None,
+        typer.Option(help="control: draw the labels by lot with this seed; nothing may be found"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how far each entry and each feature alone foretells the label, and which give it away."""
+    from intent.report.page import check_packages
+    from intent.samples import manifest
+    from intent.samples.leaks.page import write_leaks
+    from intent.samples.leaks.report import collect
+    from intent.samples.leaks.table import show as show_leaks
+
+    loaded = manifest.load(samples)
+    if out is not None:
+        check_packages("report")
+    facts = collect(samples, loaded, by_lot)
+    if out is not None:
+        write_leaks(out, facts, loaded)
+    if as_json:
+        print(json.dumps(facts | ({"report": str(out)} if out else {})))
+        return
+    show_leaks(facts)
+    if out is not None:
+        typer.echo(f"with figures: {out}")
 
 
 @app.command()

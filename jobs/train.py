@@ -1,4 +1,4 @@
-"""Train DIPN with one process or several: `intent train`, or this file under `horovodrun`."""
+"""Train a model with one process or several: `intent train`, or this file under `horovodrun`."""
 
 from __future__ import annotations
 
@@ -58,18 +58,24 @@ def command(
         bool, typer.Option("--json", help="End with one line of JSON on stdout.")
     ] = False,
 ) -> None:
-    """Train DIPN on all days but the last, which stays held out.
+    """Train DIPN, or a baseline (model.kind), on all days but the last, which stays held out.
 
     Writes RUN/model.keras, checkpoints, metrics.jsonl and TensorBoard files. The same command goes
     on from the newest checkpoint. Next: intent evaluate --run RUN --samples SAMPLES.
     """
     from intent.config import load_config
+    from intent.models.sources import is_counted
     from jobs.launching import Where, as_worker, start_workers, worker_arguments
 
     where = Where(
         np, hosts, topology, launcher, elastic, min_np, max_np, host_discovery_script, timeline
     )
     settings = load_config(config, set_)
+    if is_counted(settings.model) and where != Where(np=where.np if where.np == 1 else None):
+        raise UsageError(
+            f"model.kind={settings.model.kind} is fitted by one process with as many threads as "
+            "there are cores: leave away --np and the other flags that say where workers run"
+        )
 
     def arguments() -> list[str]:
         _check_data(samples, settings)
@@ -106,17 +112,22 @@ def train(samples: str | Path, run: str | Path, settings: IntentConfig) -> dict[
     """One rank's training; returns the summary on rank 0, None elsewhere."""
     from cluster.horovod import connect
     from cluster.processes import LAUNCHER
+    from intent.models.sources import is_counted
     from intent.quiet import quiet_tensorflow
 
     # Before the ranks meet: while one of them reads all shards, the others would seem stuck. Where
     # our launcher started them it has done that.
     manifest = _check_data(samples, settings, content=LAUNCHER not in os.environ)
     quiet_tensorflow()
-    comm = connect()
     settings = _resolved(settings, manifest)
+    if is_counted(settings.model):
+        from jobs.train_counted import train_counted
+
+        return train_counted(samples, run, settings, manifest)
+    comm = connect()
     import keras
 
-    from intent.models.dipn import build
+    from intent.models import build
     from intent.models.tasks import start_from_base_rates
     from intent.samples.days import days_of
     from intent.samples.manifest import load_dictionaries, save_dictionaries
@@ -151,7 +162,7 @@ def feeds(
     """This rank's share of the training days, and of those that are scored after every epoch."""
     from dataclasses import replace
 
-    from intent.models.dipn import reduce_schema
+    from intent.models.sources import is_counted, reduce_schema
     from intent.samples.days import days_of
     from intent.samples.reader import TrackFeed
 
@@ -168,7 +179,9 @@ def feeds(
         rank=comm.rank,
         world=comm.size,
         fusion=settings.model.early_fusion,
+        action_times=is_counted(settings.model),
         random_labels=options.random_labels,
+        reversed_labels=options.reversed_labels,
         bucket_lengths=options.bucket_lengths,
         negative_rate=options.negative_rate,
         weigh_negatives=options.weigh_negatives,
@@ -179,6 +192,7 @@ def feeds(
         shuffle=False,
         limit=None,
         random_labels=False,
+        reversed_labels=False,
         negative_rate=1.0,
         weigh_negatives=False,
     )
@@ -187,11 +201,15 @@ def feeds(
 
 def check_settings(settings: IntentConfig) -> None:
     """UsageError for settings that exclude each other, or need a package that is not there."""
+    from intent.models.sources import check_kind
     from intent.training.stopping import check_choice
     from intent.training.tracking import check_package
 
+    check_kind(settings.model)
     check_choice(settings.train)
     check_package(settings.train)
+    if settings.train.random_labels and settings.train.reversed_labels:
+        raise UsageError("train.random_labels and train.reversed_labels are two controls: set one")
     if settings.train.bucket_lengths and settings.model.early_fusion:
         raise UsageError(
             "train.bucket_lengths=true does not go with model.early_fusion=true: the order in "
@@ -222,7 +240,7 @@ def _check_data(samples: str | Path, settings: IntentConfig, content: bool = Tru
 
 def _resolved(settings: IntentConfig, manifest: Manifest) -> IntentConfig:
     """The configuration with what the samples were really made with."""
-    known = {"length": manifest.schema.length, **manifest.settings}
+    known = {"length": manifest.schema.length, "exclude": [], **manifest.settings}
     return settings.model_copy(update={"samples": settings.samples.model_copy(update=known)})
 
 

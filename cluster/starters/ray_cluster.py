@@ -47,7 +47,7 @@ class RayStarter(AgentStarter):
 
         self._own = not ray.is_initialized()
         if self._own:
-            _connect(address, workers, resources or {"CPU": 1})
+            connect(address, workers, resources or {"CPU": 1})
         super().__init__(ray.util.get_node_ip_address(), relay)
         needs = resources or {"CPU": 1}
         self._group = placement_group([needs] * workers, strategy="PACK")
@@ -113,8 +113,11 @@ class _Agent:
         agent(call, ray.util.get_node_ip_address(), here, env)
 
 
-def _connect(address: str | None, workers: int, resources: dict[str, float]) -> None:
-    """Join a Ray cluster, or start one here that has as many slots as are wanted."""
+def connect(address: str | None, workers: int, resources: dict[str, float]) -> None:
+    """Join a Ray cluster, or start one here that has as many slots as are wanted.
+
+    IntentError where it cannot be reached.
+    """
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}

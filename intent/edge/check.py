@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from intent.edge.runtime import Scorer
+from intent.evaluation.recalibration import Recalibration
 from intent.samples.fusion import fusion_order
 from intent.samples.undersampling import recalibrate
 from intent.schema import Schema, narrowest
@@ -47,10 +48,16 @@ def random_groups(schema: Schema, groups: int, seed: int = 0) -> dict[str, np.nd
     return inputs | {"fusion": fusion_order(times, counts, schema.length)} if times else inputs
 
 
-def largest_difference(model: keras.Model, content: bytes, schema: Schema, rate: float) -> float:
+def largest_difference(
+    model: keras.Model,
+    content: bytes,
+    schema: Schema,
+    rate: float,
+    recalibration: Recalibration | None = None,
+) -> float:
     """Largest absolute difference of a probability between `model`, its scores put right for the
-    share `rate` of negatives that it learnt from, and the LiteRT `content`; NaN where either gives
-    NaN."""
+    share `rate` of negatives that it learnt from and by `recalibration`, and the LiteRT `content`;
+    NaN where either gives NaN."""
     groups = random_groups(schema, CHECKED_GROUPS)
     inputs = {name: groups[name] for name in model.input}
     scores = Scorer(content).predict(inputs)
@@ -59,5 +66,7 @@ def largest_difference(model: keras.Model, content: bytes, schema: Schema, rate:
         for task, logits in model(inputs, training=False).items()
     }
     expected = recalibrate(expected, schema.tasks, rate)
+    if recalibration is not None:
+        expected = recalibration.apply(expected)
     # np.max, unlike max, is NaN where anything is NaN.
     return float(np.max([np.abs(scores[task] - p) for task, p in expected.items()]))

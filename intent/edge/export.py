@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 import intent
 from intent.config import ModelConfig
 from intent.edge.check import CHECKED_GROUPS, largest_difference
+from intent.edge.recalibrated import in_graph
 from intent.edge.runtime import BUNDLE, DICTIONARIES, FORMAT, MODEL, SIGNATURE
 from intent.errors import IntentError, UsageError
+from intent.evaluation.recalibration import Recalibration
 from intent.progress import progress
 from intent.samples.undersampling import check_correctable, recalibrate
 from intent.schema import Schema
@@ -43,6 +45,7 @@ def export_model(
     quantize: str = "dynamic",
     samples: Mapping[str, object] | None = None,
     learnt_rate: float = 1.0,
+    recalibration: Recalibration | None = None,
 ) -> dict:
     """Write the bundle OUT/{model.tflite, dictionaries.json, bundle.json}, all of it or nothing.
 
@@ -59,6 +62,7 @@ def export_model(
             bundle keeps them.
         learnt_rate: share of the negatives that it learnt from (`undersampling.learnt_rate`); the
             exported model gives scores that are put right for it.
+        recalibration: of the run, if it has one; the exported model applies it too.
 
     Returns:
         A summary: "folder", "quantization", "parameters", "bytes" by file, "size_mib" of all
@@ -76,9 +80,9 @@ def export_model(
         single = _for_one_group(trained, schema, config)
         check_correctable(list(single.output), schema.tasks, learnt_rate)
         bar.advance()
-        content = _convert(single, quantize, schema, learnt_rate)
+        content = _convert(single, quantize, schema, learnt_rate, recalibration)
         bar.advance()
-        difference = largest_difference(trained, content, schema, learnt_rate)
+        difference = largest_difference(trained, content, schema, learnt_rate, recalibration)
         bar.advance(max_difference=difference)
     if not difference <= ACCEPTED[quantize]:
         advice = " or export with quantize=none" if quantize != "none" else ""
@@ -98,6 +102,7 @@ def export_model(
         "model": config.model_dump(),
         "samples": dict(samples or {}),
         "negative_rate_of_training": learnt_rate,
+        "recalibration": recalibration and recalibration.about(),
         "tasks": list(single.output),
         "inputs": {
             name: {"shape": list(t.shape[1:]), "dtype": t.dtype} for name, t in single.input.items()
@@ -123,21 +128,19 @@ def export_model(
 
 
 def _load(path: str | Path) -> keras.Model:
-    import keras
-
-    import intent.models.dipn  # noqa: F401  registers the layers
+    from intent.models import load
 
     if not Path(path).is_file():
         raise IntentError(f"no trained model at {path}; train one first (intent train)")
     try:
-        return keras.saving.load_model(path, compile=False)
+        return load(path)
     except (OSError, ValueError) as error:
         raise IntentError(f"{path} is not a model of this program: {_line(error)}") from error
 
 
 def _for_one_group(trained: keras.Model, schema: Schema, config: ModelConfig) -> keras.Model:
     """The same model with a static batch of 1."""
-    from intent.models.dipn import build
+    from intent.models import build
 
     single = build(schema, config, batch=1)
     expected, got = ([(w.path, tuple(w.shape)) for w in m.weights] for m in (single, trained))
@@ -151,10 +154,17 @@ def _for_one_group(trained: keras.Model, schema: Schema, config: ModelConfig) ->
     return single
 
 
-def _convert(single: keras.Model, quantize: str, schema: Schema, rate: float) -> bytes:
+def _convert(
+    single: keras.Model,
+    quantize: str,
+    schema: Schema,
+    rate: float,
+    recalibration: Recalibration | None,
+) -> bytes:
     """A LiteRT model with one signature: source -> ids [1, ...] to task -> probability [1].
 
-    What undersampling did to the scores is undone in the model itself: no app can forget it.
+    What undersampling did to the scores is undone in the model itself, and a recalibration is a
+    part of it: no app can forget them.
     """
     import tensorflow as tf
 
@@ -164,7 +174,10 @@ def _convert(single: keras.Model, quantize: str, schema: Schema, rate: float) ->
     def score(**inputs):
         logits = single(inputs, training=False)
         scores = {task: tf.sigmoid(logit) for task, logit in logits.items()}
-        return recalibrate(scores, schema.tasks, rate)
+        scores = recalibrate(scores, schema.tasks, rate)
+        if recalibration is not None:
+            scores = {t: in_graph(recalibration.maps[t], p) for t, p in scores.items()}
+        return scores
 
     specs = {n: tf.TensorSpec(t.shape, t.dtype, name=n) for n, t in single.input.items()}
     module = tf.Module()

@@ -57,6 +57,15 @@ def interval(values_R: np.ndarray) -> list[float] | None:
     return np.quantile(defined, [0.025, 0.975]).tolist()
 
 
+def reflected(ci95: list[float] | None, value: float) -> list[float] | None:
+    """The basic interval [2 v - high, 2 v - low], not below 0, of a figure that noise makes larger.
+
+    A calibration error is never negative, so noise adds to it, and drawing users anew adds as much
+    again: the middle of the resamples lies above the value v. This takes the noise off.
+    """
+    return ci95 and [max(2 * value - end, 0.0) for end in reversed(ci95)]
+
+
 def ranking(
     scores: np.ndarray, labels: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None
 ) -> Statistic:

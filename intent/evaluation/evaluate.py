@@ -52,8 +52,9 @@ def evaluate(
         log_loss              task -> estimate, in nats
         log_loss_base_rate    task -> estimate for always saying the base rate
         brier                 task -> estimate of the mean squared error
-        calibration_error     task -> {"value", "by_chance"}: expected calibration error, and what
-                              a perfectly calibrated model would show with so few users
+        calibration_error     task -> {"value", "ci95", "by_chance"}: expected calibration error,
+                              its interval by the basic bootstrap (see `before_after`), and what a
+                              perfectly calibrated model would show with so few users
         calibration           task -> lists over bins: predicted, observed, ci95, share, groups
         groups, users         counts; positives: task -> count
         tasks                 task -> horizon in ms
@@ -77,7 +78,7 @@ def evaluate(
         "seed": seed,
         "notes": _notes(result, tasks),
     }
-    return _json(result)
+    return plain(result)
 
 
 def curves(
@@ -136,7 +137,7 @@ def _calibration(p, y, w, codes, n_users: int, resamples: int, seed: int, bins: 
     """
     result = metrics.calibration(p, y, w, bins=bins)
     error = result.pop("error")
-    ci95, by_chance = [None] * len(result["groups"]), None
+    ci95, by_chance, around = [None] * len(result["groups"]), None, None
     if n_users >= bootstrap.FEWEST_USERS:
         _, where = np.unique(metrics.bins_of(p, w, bins), return_inverse=True)
         k = len(result["groups"])
@@ -148,17 +149,19 @@ def _calibration(p, y, w, codes, n_users: int, resamples: int, seed: int, bins: 
         groups_UK, gap_UK, bought_UK = by_user(w), by_user(w * (y - p)), by_user(w * y)
 
         def statistic(w_U: np.ndarray) -> np.ndarray:
-            groups_K = w_U @ groups_UK
+            groups_K, gap_K = w_U @ groups_UK, w_U @ gap_UK
+            whole_K = np.full(k, np.abs(gap_K).sum() / groups_K.sum())
             with np.errstate(invalid="ignore"):  # a bin whose users were not drawn is NaN
-                return np.stack([w_U @ bought_UK, w_U @ gap_UK]) / groups_K
+                return np.stack([w_U @ bought_UK / groups_K, gap_K / groups_K, whole_K])
 
         samples = bootstrap.resample(statistic, n_users, resamples, seed)
         ci95 = [bootstrap.interval(samples[:, 0, i]) for i in range(k)]
         gap = np.asarray(result["observed"]) - np.asarray(result["predicted"])
+        around = bootstrap.reflected(bootstrap.interval(samples[:, 2, 0]), error)
         by_chance = float(np.nansum(np.abs(samples[:, 1] - gap) * result["share"], axis=1).mean())
     return {
         "calibration": {**result, "ci95": ci95},
-        "calibration_error": {"value": error, "by_chance": by_chance},
+        "calibration_error": {"value": error, "ci95": around, "by_chance": by_chance},
     }
 
 
@@ -218,10 +221,10 @@ def _lacks_interval(auc: dict, users: int) -> bool:
     return auc["ci95"] is None and not plain and users >= bootstrap.FEWEST_USERS
 
 
-def _json(tree):
-    """NaN as None throughout, since JSON has no NaN."""
+def plain(tree):
+    """A tree of dicts and lists with NaN as None throughout, since JSON has no NaN."""
     if isinstance(tree, dict):
-        return {k: _json(v) for k, v in tree.items()}
+        return {k: plain(v) for k, v in tree.items()}
     if isinstance(tree, list):
-        return [_json(v) for v in tree]
+        return [plain(v) for v in tree]
     return None if isinstance(tree, float) and not math.isfinite(tree) else tree

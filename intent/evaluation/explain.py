@@ -20,6 +20,7 @@ from intent.evaluation.attention import Attention, attention_of
 from intent.evaluation.explain_words import phrase
 from intent.evaluation.occlusion import Group, Trial
 from intent.evaluation.pairs import links, pair_effects
+from intent.evaluation.recalibration import Recalibration
 from intent.features.vocabulary import Dictionaries
 from intent.samples.peek_words import describe_group, meaning
 from intent.samples.undersampling import check_correctable, recalibrate
@@ -52,6 +53,7 @@ def explain(
     dictionaries: Dictionaries,
     config: ModelConfig,
     learnt_rate: float = 1.0,
+    recalibration: Recalibration | None = None,
 ) -> Explanation:
     """Explain the score of one group.
 
@@ -59,6 +61,7 @@ def explain(
         model: trained on samples of the unit's schema with `config`.
         unit, index: the group, see `intent.samples.peek.group_at`.
         learnt_rate: share of the negatives that the model learnt from; scores are put right for it.
+        recalibration: of the run, if it has one; scores are put right by it too.
 
     Returns: `told` is what `peek_words.describe_group` says of the sources that the model takes,
         and
@@ -71,13 +74,13 @@ def explain(
         views: each action also has "index" in its window, "text", "effect", and "attention", which
             is a of equation (2), or None where the model has none for it.
     """
-    from intent.models.dipn import reduce_schema
+    from intent.models.sources import reduce_schema
     from intent.training.step import pick_inputs
 
     every = unit.schema.tasks
     unit = occlusion.reduced(unit, reduce_schema(unit.schema, config))
     group = occlusion.group_of(unit, index, config.early_fusion)
-    score = _Scorer(model, every, learnt_rate)
+    score = _Scorer(model, every, learnt_rate, recalibration)
     trials = occlusion.trials(group)
     inputs = occlusion.variants(group, [{}, *(trial.gone for trial in trials)])
     inputs = occlusion.without_padding(inputs, group.schema)
@@ -113,10 +116,16 @@ def explain(
 class _Scorer:
     """Probabilities of the real world, [B, T] float64, by a model with the tasks of `model`."""
 
-    def __init__(self, model: keras.Model, tasks: Sequence[Task], learnt_rate: float) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        tasks: Sequence[Task],
+        learnt_rate: float,
+        recalibration: Recalibration | None,
+    ) -> None:
         from intent.training.step import learned_tasks
 
-        self.every, self.rate = tasks, learnt_rate
+        self.every, self.rate, self.recalibration = tasks, learnt_rate, recalibration
         self.tasks = learned_tasks(model, [task.name for task in tasks])
         check_correctable(self.tasks, tasks, learnt_rate)
 
@@ -126,6 +135,8 @@ class _Scorer:
         score = make_scoring_step(model, [task.name for task in self.every])
         p = occlusion.score_in_parts(score, inputs).astype(np.float64)
         right = recalibrate(dict(zip(self.tasks, p.T, strict=True)), self.every, self.rate)
+        if self.recalibration is not None:
+            right = self.recalibration.apply(right)
         return np.stack([right[task] for task in self.tasks], axis=1)
 
     def named(self, values: np.ndarray) -> dict[str, float]:

@@ -54,6 +54,22 @@ def reliability(name: str, bins: dict, label: str) -> str:
     return svg(name, SQUARE, draw, label)
 
 
+def gain(name: str, curve: dict, label: str) -> str:
+    """Share of the buyers found over the share of groups taken, from "curve" of `gain.gain`."""
+
+    def draw(axes) -> None:
+        share, found = curve["share"], curve["found"]
+        ends = [ci or (value, value) for ci, value in zip(curve["ci95"], found, strict=True)]
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        low, high = zip(*ends, strict=True)
+        axes.fill_between(share, low, high, color=FIRST, alpha=0.18, lw=0)
+        axes.plot(share, found, color=FIRST)
+        axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
+        axes.set(xlabel="share of groups taken, best first", ylabel="share of buyers found")
+
+    return svg(name, SQUARE, draw, label)
+
+
 @dataclass(frozen=True)
 class Line:
     """A curve over training steps; held-out points are drawn with markers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from intent.evaluation import plots, words
+from intent.evaluation import further_words, plots, words
 from intent.report.page import check_packages, write_page
 from intent.report.words import horizon, number, percent, plural, span
 from intent.training.logbook import read_metrics
@@ -26,7 +26,8 @@ def write_report(
     """Write the report of one evaluation to `path`, atomically, and return the path.
 
     Args:
-        result: of `evaluate`.
+        result: of `evaluate`, and of `further` where there is more to show; with "recalibration",
+            where scores were recalibrated.
         curves: of `intent.evaluation.evaluate.curves`, for the same scores.
         manifest: of the samples, as `Manifest.to_dict()` or manifest.json gives it. Where its
             "source" is the simulated shop, the report says so at the top.
@@ -43,6 +44,8 @@ def write_report(
         "headline": words.headline(result, simulated),
         "simulated": simulated,
         "figures": _figures(result, curves),
+        "gains": _gains(result),
+        "further": further_words,
         "training": _training(metrics, result["tasks"]),
         "manifest": manifest,
         "tables": _tables(manifest),
@@ -84,6 +87,17 @@ def _figures(result: Mapping, curves: Mapping) -> dict[str, list[dict]]:
         svg = plots.reliability(f"calibration-{task}", bins, caption)
         drawn.append({"svg": svg, "caption": caption})
     return figures
+
+
+def _gains(result: Mapping) -> dict[str, str]:
+    """Task -> its gain curve; none where nobody buys."""
+    return {
+        task: plots.gain(
+            f"gain-{task}", found["curve"], "Share of the buyers found over the share taken."
+        )
+        for task, found in result.get("gain", {}).items()
+        if found["curve"]["found"][-1] is not None
+    }
 
 
 def _training(metrics: str | Path | None, tasks: Mapping[str, int]) -> list[dict]:

@@ -44,10 +44,11 @@ def trust(result: dict, task: str) -> str:
             f"{facts} {off}, about what chance alone would show with so many users "
             f"({points(error['by_chance'])}): no miscalibration is seen."
         )
-    return (
-        f"{facts} {off}, more than chance explains ({points(error['by_chance'])}): recalibrate "
-        "before reading a score as a probability."
-    )
+    if result.get("recalibration"):
+        advice = "even recalibrated, a score is no exact probability; fit it on days like these"
+    else:
+        advice = "recalibrate (intent calibrate) before reading a score as a probability"
+    return f"{facts} {off}, more than chance explains ({points(error['by_chance'])}): {advice}."
 
 
 def gain(result: dict, task: str) -> str:

@@ -6,12 +6,9 @@ direction, Z width of what enters the task branches.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import keras
 
 from intent.config import ModelConfig
-from intent.errors import IntentError
 from intent.models.bigru import BiGRU
 from intent.models.context import ContextBlock
 from intent.models.embedding import ActionEmbedding, table_specs
@@ -19,37 +16,13 @@ from intent.models.flat import FlatWindow
 from intent.models.fusion import MergeByTime
 from intent.models.inter_view import InterViewAttention
 from intent.models.intra_view import IntraViewAttention
+from intent.models.sources import reduce_schema
 from intent.models.tasks import TaskBranch
 from intent.schema import Schema, narrowest
 
 # r_sb, r_st, r_tb of section 4.3, in the order in which they are concatenated.
 PAIRS = (("swipe", "browse"), ("swipe", "tap"), ("tap", "browse"))
 FUSION = "fusion"  # the input of early fusion, see intent.samples.fusion
-
-
-def reduce_schema(schema: Schema, config: ModelConfig) -> Schema:
-    """`schema` without what `config` leaves out; IntentError for unknown names and for nothing."""
-    if config.sources is not None:
-        views = schema.views
-        try:
-            schema = schema.keep(config.sources)
-        except ValueError as error:
-            raise IntentError(f"model.sources: {error}") from None
-        if config.early_fusion and schema.views != views:
-            # "fusion" counts the positions of all views of the data it comes with.
-            raise IntentError(
-                f"model.early_fusion merges every view of the data, but model.sources="
-                f"{config.sources} leaves out some of {[v.name for v in views]}; name them all"
-            )
-    if not schema.sources:
-        raise IntentError(f"model.sources={config.sources} leaves no source; name at least one")
-    if config.tasks is None:
-        return schema
-    known = [t.name for t in schema.tasks]
-    unknown = sorted(set(config.tasks) - set(known))
-    if unknown or not config.tasks:
-        raise IntentError(f"model.tasks={config.tasks}: expected at least one of {known}")
-    return replace(schema, tasks=tuple(t for t in schema.tasks if t.name in config.tasks))
 
 
 def input_names(schema: Schema, config: ModelConfig) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from intent.config import SamplesConfig
 from intent.features.span import Span
 from intent.samples.columnar import Rows
+from intent.samples.exclusion import NOTHING, Exclusion
 from intent.samples.life import BuildCounts
 from intent.samples.manifest import Shard
 from intent.samples.quarantine import QuarantineWriter
@@ -40,6 +41,7 @@ class BuildPlan:
         settings: of the cleaning and the cuts.
         buckets: into how many the users are divided.
         days: cuts are drawn in these days only; None for the whole span.
+        exclusion: actions that windows do not show, `settings.exclude` resolved.
     """
 
     root: str
@@ -49,6 +51,7 @@ class BuildPlan:
     settings: SamplesConfig
     buckets: int
     days: Span | None = None
+    exclusion: Exclusion = NOTHING
 
 
 @dataclass
@@ -101,7 +104,9 @@ def _rows(
                 tally.drop(entry["reason"], entry["table"], entry["rows"])
         quarantine.add([entry for entry in accounts if "raw" in entry])
         if len(records.users):
-            made = build_tracks(records, plan.schema, plan.browse, plan.settings, tally, plan.days)
+            made = build_tracks(
+                records, plan.schema, plan.browse, plan.settings, tally, plan.days, plan.exclusion
+            )
             if made is not None:
                 yield made
 

@@ -28,7 +28,7 @@ def headline(facts: Mapping, manifest: Manifest) -> str:
 
 def stands_out(facts: Mapping, manifest: Manifest) -> list[str]:
     """Sentences, the most important first; none where nothing does."""
-    parts = (_labels, _rows, _unknown, _empty, _history, _profile, _full, _users)
+    parts = (_hidden, _labels, _rows, _unknown, _empty, _history, _profile, _full, _users)
     return [sentence for part in parts for sentence in part(facts, manifest)]
 
 
@@ -38,6 +38,11 @@ def duration(ms: float) -> str:
         if ms >= unit:
             return f"{ms / unit:.2g} {name}"
     return f"{ms:.2g} ms"
+
+
+def _hidden(facts: Mapping, manifest: Manifest) -> Iterator[str]:
+    if hidden := manifest.settings.get("exclude"):
+        yield f"Windows do not show {', '.join(hidden)} (samples.exclude); labels and history do."
 
 
 def _labels(facts: Mapping, manifest: Manifest) -> Iterator[str]:

@@ -32,6 +32,7 @@ def summary(manifest: Manifest) -> dict:
         "censored_cuts": manifest.counted.get("censored_cuts", 0),
         "schema_hash": manifest.schema.hash(),
         "dictionary_hash": manifest.dictionary_hash,
+        "excluded": manifest.settings.get("exclude", []),
     }
 
 
@@ -130,9 +131,11 @@ def table(manifest: Manifest, folder: str | Path) -> None:
             f"{facts['bytes'] / 2**20:,.1f} MiB, {facts['bytes_per_group']:,.0f} bytes a group",
         ),
         ("cuts without a full horizon", f"{facts['censored_cuts']:,}, dropped"),
+        ("not shown by windows", ", ".join(facts["excluded"])),
         ("content", facts["content_hash"]),
     ):
-        card.add_row(name, value)
+        if value:
+            card.add_row(name, value)
     console.print(card)
     rows = Table(title="Rows of the logs", title_justify="left")
     for heading in ("table", "in", "used", "quarantined", "dropped", "why"):

@@ -43,6 +43,15 @@ class Batch:
     times: np.ndarray
 
 
+def filled(values: np.ndarray, rows: int, filler: object = 0) -> np.ndarray:
+    """`values` [n, ...] with rows of filler behind them: groups that never did anything."""
+    if len(values) == rows:
+        return values
+    out = np.full((rows, *values.shape[1:]), filler, values.dtype)
+    out[: len(values)] = values
+    return out
+
+
 class Feed(Protocol):
     """What training and evaluation read from."""
 

@@ -12,8 +12,9 @@ from intent.config import SamplesConfig
 from intent.features import discretize, tables
 from intent.features.history import TIME_BITS, counts
 from intent.samples import cleaning
+from intent.samples.exclusion import EXCLUDED, NOTHING, Exclusion
 from intent.samples.records import Records, Rows
-from intent.schema import HISTORY_ACTIONS, Schema, narrowest
+from intent.schema import BROWSE, HISTORY_ACTIONS, Schema, narrowest
 
 FIRST_GAP = np.inf  # before the first action there was no other: the longest gap
 
@@ -44,8 +45,9 @@ class Life:
     Attributes:
         users: names by user code.
         user_hash: [users] uint64.
-        keys: view -> [actions] of user << TIME_BITS | time.
+        keys: view -> [actions] of user << TIME_BITS | time; of those that windows may show.
         ids: view -> [actions, features], the swipe view's time gap filled in.
+        deeds: action of HISTORY_ACTIONS -> [events] keys, those included that windows do not show.
         day_ends, daily: the daily counts before the logs start, see `history.counts`.
         profile: [users, 6] ids, 0 where the user has no profile.
     """
@@ -54,12 +56,13 @@ class Life:
     user_hash: np.ndarray
     keys: dict[str, np.ndarray]
     ids: dict[str, np.ndarray]
+    deeds: dict[str, np.ndarray]
     day_ends: np.ndarray
     daily: np.ndarray
     profile: np.ndarray
 
     def moments(self) -> np.ndarray:
-        """Sorted keys of all actions of all views, repetitions included."""
+        """Sorted keys of all actions that windows may show, repetitions included."""
         return np.sort(np.concatenate([*self.keys.values(), np.zeros(0, np.int64)]))
 
 
@@ -69,6 +72,7 @@ def read_life(
     start: int,
     tally: BuildCounts,
     settings: SamplesConfig | None = None,
+    exclusion: Exclusion = NOTHING,
 ) -> Life:
     """Clean the records of some users and put them in order of use.
 
@@ -78,11 +82,18 @@ def read_life(
         start: where the browse table begins (epoch ms); daily counts are taken from before it.
         tally: is added to.
         settings: of the cleaning; the defaults where None.
+        exclusion: actions that windows do not show, `settings.exclude` resolved.
     """
-    rows = _cleaned(records, settings or SamplesConfig(), tally)
+    settings = settings or SamplesConfig()
+    if set(settings.exclude) != set(exclusion.entries):
+        raise ValueError(f"{settings.exclude} was not resolved: {exclusion.entries}")
+    rows = _cleaned(records, settings, tally)
+    deeds = _deeds(rows["browse"])
     keys, ids = {}, {}
     for view in schema.views:
-        found = rows[tables.VIEW_TABLES[view.name]]
+        table = tables.VIEW_TABLES[view.name]
+        shown = ~exclusion.hides(view.name, rows[table].ids)
+        found = _keep(rows[table], shown, table, EXCLUDED, tally)
         keys[view.name], ids[view.name] = found.key, found.ids
         if view.name == "swipe":
             gap = np.full(len(found.key), FIRST_GAP)
@@ -104,6 +115,7 @@ def read_life(
         user_hash=records.user_hash,
         keys=keys,
         ids=ids,
+        deeds=deeds,
         day_ends=daily.key,
         daily=daily.ids.astype(np.int64),
         profile=profile,
@@ -112,11 +124,16 @@ def read_life(
 
 def history_ids(life: Life, at: np.ndarray, schema: Schema) -> np.ndarray:
     """Ids of the 18 history counts as of the keys `at`, [moments, 18]."""
-    kinds = life.ids["browse"][:, schema.view("browse").column("type")]
-    codes = [tables.BROWSE_TYPES.index(action) + 1 for action in HISTORY_ACTIONS]
-    events = [life.keys["browse"][kinds == c] for c in codes]
+    events = [life.deeds[action] for action in HISTORY_ACTIONS]
     found = counts(at, events, life.day_ends, life.daily)
     return discretize.count(found, schema.history).astype(narrowest(schema.history))
+
+
+def _deeds(browse: Rows) -> dict[str, np.ndarray]:
+    """Keys of the events that are counted, by action."""
+    kinds = browse.ids[:, BROWSE.column("type")]
+    codes = {action: tables.BROWSE_TYPES.index(action) + 1 for action in HISTORY_ACTIONS}
+    return {action: browse.key[kinds == code] for action, code in codes.items()}
 
 
 def _cleaned(records: Records, settings: SamplesConfig, tally: BuildCounts) -> dict[str, Rows]:

@@ -19,6 +19,7 @@ from intent.features.history import TIME_BITS, key
 from intent.features.span import Span, observed_spans, together
 from intent.features.tables import EVENT_TABLES
 from intent.features.vocabulary import Dictionaries
+from intent.samples import exclusion
 from intent.samples.cleaning import session_of, session_starts
 from intent.samples.life import BuildCounts, Life, history_ids, read_life
 from intent.samples.records import unpack
@@ -43,7 +44,8 @@ def life_of(
         dictionaries: of the model's data.
         start: where the logs begin (epoch ms); earlier rows are unusable, and daily counts end
             there. By default the first day with real traffic, as in the sample job.
-        settings: of the model's data: how its rows were cleaned; bots are not looked for.
+        settings: of the model's data: how its rows were cleaned, and which actions its windows do
+            not show; bots are not looked for.
     """
     encoded = {
         name: (encode(name, rows, dictionaries), rows)
@@ -76,7 +78,9 @@ def life_of(
     # Who asks for a user's score shall have it, so nobody is a bot here.
     humane = {"bot_actions_per_minute": None, "bot_regularity": None}
     settings = (settings or SamplesConfig()).model_copy(update=humane)
-    return read_life(records, schema, counted_from, BuildCounts(), settings), +reasons
+    hidden = exclusion.resolve(settings.exclude, schema, dictionaries)
+    life = read_life(records, schema, counted_from, BuildCounts(), settings, hidden)
+    return life, +reasons
 
 
 def groups_at(

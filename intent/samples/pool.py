@@ -28,14 +28,17 @@ class Pool:
         schema: the sources and tasks of a group.
         units: how many row groups there are, in memory or not.
         fusion: whether batches carry the merged order that early fusion needs.
+        times: whether batches carry when each action was, as "VIEW_times".
     """
 
-    def __init__(self, schema: Schema, units: int, fusion: bool = False) -> None:
-        self.schema, self.fusion = schema, fusion and bool(schema.views)
+    def __init__(
+        self, schema: Schema, units: int, fusion: bool = False, times: bool = False
+    ) -> None:
+        self.schema, self.fusion, self.times = schema, fusion and bool(schema.views), times
         self._base = np.full(units, -1)
         self._groups = _Arrays(_group_columns(schema))
         self._actions = {
-            v.name: _Arrays(_action_columns(v, fusion or age_column(v) is not None))
+            v.name: _Arrays(_action_columns(v, fusion or times or age_column(v) is not None))
             for v in schema.views
         }
 
@@ -120,6 +123,8 @@ class Pool:
             if age is not None:
                 at, late = groups["at"][index], groups[f"{name}_late"][index]
                 fill_ages(out[name], age, actions["times"], at, start, count, late)
+            if self.times:
+                out[f"{name}_times"] = window_times(actions["times"], start, count, length)
         for source in _extra(self.schema):
             out[source] = groups[source].take(index, axis=0)
         if self.fusion:

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from intent.errors import IntentError
+from intent.samples import controls, memory
 from intent.samples import manifest as manifests
-from intent.samples import memory
-from intent.samples.feed import Batch, ahead
+from intent.samples.feed import Batch, ahead, filled
 from intent.samples.manifest import Manifest
-from intent.samples.plan import ORDER, EpochPlan, Stay, generator
+from intent.samples.plan import ORDER, EpochPlan, Stay
 from intent.samples.pool import Pool
 from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
@@ -33,7 +33,17 @@ SHORTEST = 16  # actions of the shortest windows that batches of like lengths ar
 TOGETHER = 1024  # groups that are sliced out at once
 AHEAD = 4  # batches that are made ahead of time, and row groups that are read ahead
 Share = tuple[Unit, np.ndarray, np.ndarray]  # what `Pool.add` takes
-NOT_OF_THE_ORDER = {"root", "manifest", "schema", "rank", "world", "fusion", "random_labels"}
+CONTROLS = {"random_labels", "reversed_labels"}
+NOT_OF_THE_ORDER = {
+    "root",
+    "manifest",
+    "schema",
+    "rank",
+    "world",
+    "fusion",
+    *CONTROLS,
+    "action_times",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class TrackFeed:
         pool: groups whose tracks are in memory, over all ranks together.
         rank, world: this rank and the number of ranks.
         fusion: whether batches carry the merged order that early fusion needs.
-        random_labels: control experiment: labels are drawn by lot at each task's base rate.
+        action_times: whether inputs also hold when each action was (epoch ms), as "VIEW_times".
+        random_labels, reversed_labels: control experiments, see `intent.samples.controls`.
         bucket_lengths: batches of groups with windows of like length, cut to the smallest of 16,
             32, 64 ... actions that holds the longest of the rank's. Every group still comes once,
             in an order that does not depend on the number of ranks.
@@ -69,7 +80,9 @@ class TrackFeed:
     rank: int = 0
     world: int = 1
     fusion: bool = False
+    action_times: bool = False
     random_labels: bool = False
+    reversed_labels: bool = False
     bucket_lengths: bool = False
     negative_rate: float = 1.0
     weigh_negatives: bool = False
@@ -158,7 +171,7 @@ class TrackFeed:
         plan = self.plan(epoch)
         stays = plan.stays(self.rank, self.world, start)
         loaded = self._read(epoch, plan, [s.unit for s in stays])
-        pool = Pool(self.schema, len(plan.sizes), self.fusion)
+        pool = Pool(self.schema, len(plan.sizes), self.fusion, self.action_times)
         room = sum(self._sizes[s.unit] for s in stays if s.first == stays[0].first)
         inside: list[Stay] = []
         # A few steps at once, if their windows have one length: small arrays cost their overhead.
@@ -188,8 +201,8 @@ class TrackFeed:
     def _read(self, epoch: int, plan: EpochPlan, numbers: list[int]) -> Iterator[Share]:
         """What the pool takes in, for each of the units `numbers`."""
         stored, sessions = self.manifest.schema, self.manifest.settings.get("session_gap_minutes")
-        # Times are wanted where sessions end windows and where views are merged by time.
-        times = None if self.fusion or sessions else ()
+        # Times are wanted where sessions end windows, where views are merged by time, or to count.
+        times = None if self.fusion or self.action_times or sessions else ()
         whole = replace(self.schema, tasks=stored.tasks)  # who is a negative, all tasks tell
         columns = [stored.tasks.index(task) for task in self.schema.tasks]
 
@@ -209,11 +222,11 @@ class TrackFeed:
                 order = order[spread(unit.rows[order], *key)]
             labels = unit.labels[:, columns]
             if self.random_labels:
-                labels = self._lot(number, labels.shape)
+                labels = controls.by_lot(self._kept_rates, len(labels), self.seed, number)
             return replace(unit, schema=self.schema, labels=labels), order, self._weigh(negative)
 
         largest = int(self._sizes.max())
-        return read_row_groups(
+        shares = read_row_groups(
             str(self.root),
             [self._units[number] for number in numbers],
             needed_columns(self.schema),
@@ -221,19 +234,18 @@ class TrackFeed:
             sizes={s.path: s.size for s in self.manifest.shards},
             convert=decode,
         )
+        if not self.reversed_labels:
+            return shares
+        of_all = (str(self.root), self._units, numbers, stored, columns, self.seed)
+        return controls.reversed_labels(shares, *of_all)
 
-    def _lot(self, number: int, shape: tuple[int, int]) -> np.ndarray:
-        """Labels that say nothing.
-
-        Dealing out the true labels anew would keep how many there are: a batch or a shard with more
-        buyers than others keeps them, and a few hundred steps learn from that.
-        """
+    @cached_property
+    def _kept_rates(self) -> np.ndarray:
+        """The tasks' base rates among the groups that an epoch has."""
         seen = 1 if self.weigh_negatives else self.negative_rate
         kept = self._sizes.sum() - (1 - seen) * self._negatives.sum()
         rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
-        rates = np.array(rates) * self._sizes.sum() / kept
-        lot = generator(self.seed, number).random(shape)
-        return (lot < rates).astype(np.uint8)
+        return np.array(rates) * self._sizes.sum() / kept
 
     def _weigh(self, negative: np.ndarray) -> np.ndarray:
         """Weights in the loss, of which groups are negative."""
@@ -265,12 +277,12 @@ class TrackFeed:
             yield Batch(
                 epoch=plan.epoch,
                 step=step,
-                inputs={name: _filled(values[mine], rows) for name, values in inputs.items()},
-                labels=_filled(facts["labels"][mine], rows),
-                weights=_filled(facts["weights"][mine], rows),
+                inputs={name: filled(values[mine], rows) for name, values in inputs.items()},
+                labels=filled(facts["labels"][mine], rows),
+                weights=filled(facts["weights"][mine], rows),
                 total=plan.step_groups(step),
-                users=_filled(facts["users"][mine], rows, ""),
-                times=_filled(facts["at"][mine], rows),
+                users=filled(facts["users"][mine], rows, ""),
+                times=filled(facts["at"][mine], rows),
             )
 
     @cached_property
@@ -279,15 +291,6 @@ class TrackFeed:
         length = self.schema.length
         powers = [SHORTEST << k for k in range(length.bit_length()) if SHORTEST << k < length]
         return np.array([*powers, length])
-
-
-def _filled(values: np.ndarray, rows: int, filler: object = 0) -> np.ndarray:
-    """`values` [n, ...] with rows of filler behind them: groups that never did anything."""
-    if len(values) == rows:
-        return values
-    out = np.full((rows, *values.shape[1:]), filler, values.dtype)
-    out[: len(values)] = values
-    return out
 
 
 def check_layout(root: str | Path, manifest: Manifest) -> None:

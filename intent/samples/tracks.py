@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from intent.config import SamplesConfig
-from intent.features import tables
 from intent.features.history import TIME_BITS, TIME_MASK
 from intent.features.span import Span
 from intent.samples import cuts as cutting
 from intent.samples.cleaning import keep_negatives, session_of, session_starts
 from intent.samples.columnar import Rows
+from intent.samples.exclusion import NOTHING, Exclusion
 from intent.samples.life import BuildCounts, Life, history_ids, read_life
 from intent.samples.records import Records
 from intent.samples.trim import seen_by_windows
@@ -29,6 +29,7 @@ def build_tracks(
     settings: SamplesConfig,
     tally: BuildCounts,
     days: Span | None = None,
+    exclusion: Exclusion = NOTHING,
 ) -> tuple[np.ndarray, Rows] | None:
     """Track rows of the users in `records`, ordered by user, then day; None where there are none.
 
@@ -40,10 +41,11 @@ def build_tracks(
         settings: of the cleaning and the cuts.
         tally: is added to.
         days: cuts are drawn in these days only; None for all.
+        exclusion: actions that windows do not show; at their moments there is no cut either.
 
     Returns: the first ms of each row's day [R], and the rows.
     """
-    life = read_life(records, schema, browse.start, tally, settings)
+    life = read_life(records, schema, browse.start, tally, settings, exclusion)
     every = life.moments()
     moments = every[np.r_[True, np.diff(every) != 0][: len(every)]]
     if days is not None:
@@ -66,9 +68,7 @@ def build_tracks(
     begins = _begins(life, begin, schema)
     enough = np.minimum(ends - begins, schema.length).sum(axis=1) >= settings.min_actions
     tally.count("short_cuts", (~enough).sum())
-    kind = schema.view("browse").column("type")
-    bought = life.ids["browse"][:, kind] == tables.PURCHASE
-    labels = cutting.labels(cuts, life.keys["browse"][bought], schema.tasks)
+    labels = cutting.labels(cuts, life.deeds["purchase"], schema.tasks)
     lot = keep_negatives(cuts, life.user_hash, labels, settings.negative_rate, settings.seed)
     tally.count("undersampled_cuts", (enough & ~lot).sum())
     kept = enough & lot

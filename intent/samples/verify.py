@@ -17,6 +17,7 @@ from intent.errors import IntentError
 from intent.progress import progress
 from intent.samples import manifest as manifests
 from intent.samples import verify_files, verify_rows
+from intent.samples.exclusion import NOTHING, Exclusion, resolve
 from intent.samples.manifest import Manifest, Shard
 from intent.samples.scan import Tally, read_parts
 from intent.samples.verify_files import Check
@@ -54,7 +55,7 @@ def _shards(root: str, manifest: Manifest) -> list[Check]:
     once = Check("users", "each user's day once")
     of_rows = {name: Check(name, scope) for name, scope in verify_rows.SCOPES.items()}
     by_day = groupby(sorted(manifest.shards, key=lambda s: s.day), key=lambda s: s.day)
-    unread = 0
+    unread, exclusion = 0, _hidden(root, manifest)
     with progress("verifying", total=max(manifest.groups, 1), unit="groups") as bar:
         for day, shards in by_day:
             users: list[np.ndarray] = []
@@ -65,7 +66,8 @@ def _shards(root: str, manifest: Manifest) -> list[Check]:
                     for part in read_parts(root, manifest, shard, tally):
                         positives += part.unit.labels.sum(axis=0, dtype=np.int64)
                         users.append(pd.util.hash_array(part.users, categorize=False))
-                        for name, sentence in verify_rows.check_part(part, manifest, day):
+                        found = verify_rows.check_part(part, manifest, day, exclusion)
+                        for name, sentence in found:
                             of_rows[name].add(f"{shard.path}: {sentence}")
                         bar.advance(part.unit.groups)
                 except IntentError as error:
@@ -85,6 +87,15 @@ def _shards(root: str, manifest: Manifest) -> list[Check]:
         for check in (content, once, *of_rows.values()):
             check.scope += ", where shards can be read"
     return [files, counts, content, once, *of_rows.values()]
+
+
+def _hidden(root: str, manifest: Manifest) -> Exclusion:
+    """What no window may show; nothing where the dictionaries cannot tell, as their check says."""
+    try:
+        dictionaries = manifests.load_dictionaries(root, manifest)
+        return resolve(manifest.settings.get("exclude", ()), manifest.schema, dictionaries)
+    except IntentError:
+        return NOTHING
 
 
 def _file(root: str, shard: Shard) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from intent.samples.exclusion import NOTHING, Exclusion
 from intent.samples.manifest import Manifest
 from intent.samples.scan import Part
 from intent.schema import DAY_MS, Feature
@@ -16,24 +17,27 @@ from intent.schema import DAY_MS, Feature
 SCOPES = {  # check -> what it looks at
     "cuts": "inside their day, ascending, horizon observed",
     "windows": "end at their cut, actions in order of time",
-    "ids": "within the sizes of the schema",
+    "ids": "within the sizes of the schema, none that is hidden",
     "padding": "nothing but padding is 0 in the marker",
     "labels": "0 or 1; a shorter horizon implies a longer",
 }
 
 
-def check_part(part: Part, manifest: Manifest, day: str) -> Iterator[tuple[str, str]]:
+def check_part(
+    part: Part, manifest: Manifest, day: str, exclusion: Exclusion = NOTHING
+) -> Iterator[tuple[str, str]]:
     """What is wrong with a part, as (check, sentence); the sentence counts and gives an example.
 
     Args:
         part: some user-days of the dataset.
         manifest: of the dataset.
         day: "YYYY-MM-DD", in which all cuts must lie.
+        exclusion: actions that no window may show.
     """
     for name, found in (
         ("cuts", _cuts(part, manifest, day)),
         ("windows", _windows(part)),
-        ("ids", _ids(part)),
+        ("ids", _ids(part, exclusion)),
         ("padding", _padding(part)),
         ("labels", _labels(part)),
     ):
@@ -79,10 +83,13 @@ def _windows(part: Part):
         yield short, f"{name}: {{n}} windows lack an action before their cut, as cut {{i}}"
 
 
-def _ids(part: Part):
+def _ids(part: Part, exclusion: Exclusion):
     unit = part.unit
     for view in unit.schema.views:
-        yield from _in_range(view.name, view.features, unit.ids[view.name])
+        ids = unit.ids[view.name]
+        yield from _in_range(view.name, view.features, ids)
+        told = f"{view.name}: {{n}} actions should be hidden (samples.exclude), as action {{i}}"
+        yield exclusion.hides(view.name, ids), told
     for source in ("history", "profile"):
         ids = getattr(unit, source)
         if ids is not None:

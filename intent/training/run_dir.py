@@ -3,6 +3,7 @@
 RUN/config.yaml    the fully resolved configuration
 RUN/manifest.json  what the run was trained on
 RUN/samples.txt    where that was
+RUN/train.log      what training told, where no terminal saw it (`intent sweep`)
 RUN/checkpoints/   RUN/metrics.jsonl   RUN/tensorboard/   while it trains
 RUN/model.keras    RUN/report.html     RUN/device/        afterwards
 
@@ -21,6 +22,7 @@ from typing import Any
 from intent import storage
 from intent.config import IntentConfig, dump_config, load_config
 from intent.errors import IntentError
+from intent.models.sources import is_counted
 from intent.samples import manifest as manifests
 from intent.samples.manifest import Manifest
 from intent.storage import write_atomically
@@ -33,7 +35,7 @@ FREE = {
     for key in ("epochs", "checkpoint_every", "keep_checkpoints", "patience", "min_improvement",
                 "keep_best", "mlflow", "mlflow_experiment")
 }  # fmt: skip
-SAMPLES = "samples.txt"
+SAMPLES, LOG = "samples.txt", "train.log"
 RESULTS = {"model.keras"}  # what a reader of a run needs besides what it notes
 
 
@@ -107,8 +109,9 @@ class RunDir:
 
     @property
     def model(self) -> Path:
-        """The trained model, written when training has ended."""
-        return self.path / "model.keras"
+        """The trained model, written when training has ended: a network, or the facts of one that
+        is none (`intent.baselines.session_model`)."""
+        return self.path / ("model.json" if is_counted(self.config.model) else "model.keras")
 
     @property
     def samples(self) -> str | None:
@@ -171,7 +174,7 @@ def _check(run: RunDir) -> None:
         names = {p.name for p in path.iterdir()} if path.exists() else set()
         if run.mirror is not None:
             names = {name.split("/")[0] for name in run.mirror.names}
-        if names - {manifests.NAME, CHECKPOINTS}:  # those are of an `open` that was killed
+        if names - {manifests.NAME, CHECKPOINTS, LOG}:  # those are of an `open` that was killed
             raise IntentError(f"{run.place} holds files but no run: name a new or an empty folder")
         return
     before = _read(path, run.place)

@@ -25,35 +25,56 @@ def samples(tmp_path_factory):
     return root / "samples"
 
 
-def aucs(samples, folder, seeds: int, by_lot: bool, sources: list[str] | None) -> np.ndarray:
+CONTROLS = ("random_labels", "reversed_labels")
+FEWER = "model.sources=[tap,browse,history,profile]"  # compiles in less time
+
+
+def aucs(samples, folder, seeds: int, *settings: str) -> np.ndarray:
     """Held-out AUC of both tasks for each seed, [seeds, 2]."""
-    chosen = "null" if sources is None else f"[{','.join(sources)}]"
     found = []
     for seed in range(seeds):
         config = load_config(
             overrides=[
-                f"train.seed={seed}", f"train.random_labels={by_lot}", "train.batch_size=64",
-                "train.learning_rate=0.005", "model.hidden=8", "model.action_width=8",
-                "model.branch_units=[8]", f"model.sources={chosen}",
+                f"train.seed={seed}", "train.batch_size=64", "train.learning_rate=0.005",
+                "model.hidden=8", "model.action_width=8", "model.branch_units=[8]", *settings,
             ]
         )  # fmt: skip
-        summary = train(samples, folder / f"{by_lot}-{seed}", config)
+        summary = train(samples, folder / str(seed), config)
         found.append([summary["validation"][f"auc_{t}"] for t in ("realtime", "longterm")])
     return np.array(found)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "sources"),
-    [
-        (3, ["tap", "browse", "history", "profile"]),  # compiles in less time
-        pytest.param(4, None, marks=pytest.mark.slow),
-    ],
-)
-def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_path, seeds, sources):
-    by_lot = aucs(samples, tmp_path, seeds, True, sources)
-    true = aucs(samples, tmp_path, 1, False, sources)
-    assert abs(by_lot.mean() - 0.5) < 0.1, by_lot
-    assert true.mean() > 0.65 and true.mean() - by_lot.mean() > 0.12, (true, by_lot)
+def check(samples, folder, seeds: int, control: str, *settings: str) -> None:
+    """The control falls to chance; the same training on true labels does not."""
+    blind = aucs(samples, folder / control, seeds, f"train.{control}=true", *settings)
+    true = aucs(samples, folder / "true", 1, *settings)
+    assert abs(blind.mean() - 0.5) < 0.1, blind
+    assert true.mean() > 0.65 and true.mean() - blind.mean() > 0.12, (true, blind)
+
+
+def test_labels_drawn_by_lot_fall_to_chance_and_true_ones_do_not(samples, tmp_path):
+    check(samples, tmp_path, 3, "random_labels", FEWER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", CONTROLS)
+def test_the_whole_network_learns_nothing_from_a_control(control, samples, tmp_path):
+    check(samples, tmp_path, 4, control)
+
+
+@pytest.mark.parametrize("kind", ["gbdt_touch", "logistic"])
+def test_so_do_the_baselines_that_count(kind, samples, tmp_path):
+    check(samples, tmp_path, 3, "random_labels", f"model.kind={kind}")
+
+
+def test_there_is_one_control_at_a_time():
+    from intent.errors import UsageError
+    from jobs.train import check_settings
+
+    both = [f"train.{control}=true" for control in CONTROLS]
+    with pytest.raises(UsageError, match="two controls"):
+        check_settings(load_config(overrides=both))
+    check_settings(load_config(overrides=both[1:]))
 
 
 def test_held_out_days_are_never_trained_on(samples):

@@ -12,6 +12,7 @@ from intent.config import SamplesConfig
 from intent.features.encode import Limits, encode
 from intent.features.span import Span
 from intent.features.vocabulary import Dictionaries
+from intent.samples import exclusion
 from intent.samples import manifest as manifests
 from intent.samples.build import BuildPlan, run_task
 from intent.samples.runs import ONE_PLACE, RUN, Places, account_runs, accounts, runs
@@ -51,7 +52,8 @@ def build_samples(
     config = SamplesConfig(
         length=length, cuts_per_day=per_day, seed=seed, groups_per_row_group=row_group, **settings
     )
-    plan = BuildPlan(str(root), schema, span, span, config, buckets)
+    hidden = exclusion.resolve(config.exclude, schema, DICTIONARIES)
+    plan = BuildPlan(str(root), schema, span, span, config, buckets, exclusion=hidden)
     result = run_task(runs_of(tables, Limits(span), Places(buckets, np.zeros(1, np.int64))), plan)
     made = manifests.Build(
         days=sorted({s.day for s in result.shards}), span=(span.start, span.end),

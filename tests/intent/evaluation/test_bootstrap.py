@@ -101,6 +101,37 @@ def test_no_interval_where_there_can_be_none():
     assert math.isnan(none["value"]) and none["ci95"] is None
 
 
+@pytest.mark.parametrize("levels", [None, 4])
+def test_the_spread_is_delong_s_where_every_group_has_a_user_of_its_own(levels):
+    """A closed form: the variance of an AUC of independent groups (DeLong et al. 1988)."""
+    rng = np.random.default_rng(9)
+    labels = (rng.random(600) < 0.3).astype(int)
+    scores = rng.normal(0.8 * labels, 1)
+    if levels:
+        scores = np.round(scores * levels / 4)
+    true, false = scores[labels == 1][:, None], scores[labels == 0]
+    wins = (true > false) + 0.5 * (true == false)
+    v10, v01 = wins.mean(axis=1), wins.mean(axis=0)
+    variance = np.var(v10, ddof=1) / len(v10) + np.var(v01, ddof=1) / len(v01)
+    found = bootstrap.auc_interval(scores, labels, np.arange(600), resamples=2000)
+    assert found["value"] == pytest.approx(wins.mean())
+    width = np.ptp(found["ci95"])
+    assert width == pytest.approx(2 * 1.96 * math.sqrt(variance), rel=0.08)
+
+
+def test_by_hand_every_draw_of_three_users():
+    """All 27 draws of three users, counted out, against what the statistic gives for each."""
+    scores, labels = np.array([0.1, 0.4, 0.3, 0.8]), np.array([0, 1, 0, 1])
+    users = np.array([0, 0, 1, 2])
+    statistic = bootstrap.ranking(scores, labels, users)
+    for drawn in np.ndindex(3, 3, 3):
+        w_U = np.bincount(drawn, minlength=3).astype(float)
+        rows = [i for user in drawn for i in np.flatnonzero(users == user)]
+        pairs = [float(scores[i] > scores[j]) for i in rows for j in rows if labels[i] > labels[j]]
+        auc = statistic(w_U)[0]
+        assert auc == pytest.approx(np.mean(pairs)) if pairs else math.isnan(auc)
+
+
 def test_lengths_must_agree():
     with pytest.raises(IntentError, match="one length"):
         bootstrap.auc_interval([0.1, 0.2], [0, 1], ["a"])

@@ -10,11 +10,14 @@ import pytest
 
 from intent.config import IntentConfig, dump_config
 from intent.errors import IntentError
-from intent.evaluation import words
-from intent.evaluation.evaluate import curves, evaluate
+from intent.evaluation import further_words, words
+from intent.evaluation.before_after import before_after
+from intent.evaluation.evaluate import curves, evaluate, plain
+from intent.evaluation.further import further
+from intent.evaluation.predict import Predictions
 from intent.evaluation.report import write_report
 from intent.report import words as say
-from intent.schema import PAPER, TASKS
+from intent.schema import DAY_MS, PAPER, TASKS
 
 DAYS = ["2018-11-13", "2018-11-14"]
 
@@ -26,8 +29,18 @@ def judged(no_positives: bool = False) -> tuple[dict, dict]:
     if no_positives:
         labels[:] = 0
     scores = {"realtime": truth[:, 0], "longterm": truth[:, 1]}
-    users = np.repeat(np.arange(100), 8)
+    users = np.repeat(np.arange(100), 8).astype(str)
     result = evaluate(scores, labels, users, TASKS, resamples=50)
+    times = 20_000 * DAY_MS + rng.integers(0, 2 * DAY_MS, 800)
+    facts = {"past": rng.integers(0, 2, 800), "actions": rng.integers(0, 300, 800)}
+    found = Predictions(scores, labels, users, times, np.ones(800), facts)
+    result |= further(found, TASKS, resamples=20)
+    worse = {task: p**1.5 for task, p in scores.items()}
+    changed = plain(before_after(worse, scores, labels, users, found.weights, resamples=20))
+    result["recalibration"] = {
+        "method": "isotonic", "days": ["2018-11-12"], "learnt": True, "groups": 4321, "users": 99,
+        "positives": {"realtime": 12, "longterm": 34}, "held_out": changed,
+    }  # fmt: skip
     return result, curves(scores, labels, TASKS)
 
 
@@ -121,6 +134,40 @@ def test_every_figure_stands_with_its_interval_and_n(whole):
     assert "within 1 hour" in page.text and "within 1 day" in page.text
 
 
+def test_gain_slices_drift_and_recalibration_stand_with_intervals_and_n(whole):
+    result, _, page = whole
+    for task in ("realtime", "longterm"):
+        for row in result["gain"][task]["at"]:
+            for name, form in (("found", say.percent), ("rate", say.percent)):
+                assert form(row[name]["value"]) in page.text
+                assert say.span(row[name]["ci95"], form) in page.text
+            assert further_words.gained(result, task) in page.text
+        assert further_words.sliced(result, task) in page.text
+        for row in result["slices"]["rows"]:
+            assert say.number(row["auc"][task]["value"]) in page.text
+            assert say.span(row["auc"][task]["ci95"]) in page.text
+            assert f"{row['groups']} groups, {row['users']} users" in page.text
+            assert f"{row['positives'][task]} positive" in page.text
+        for line in further_words.drifted(result, task):
+            assert line in page.text
+        error = result["recalibration"]["held_out"][task]["calibration_error"]
+        for side in ("before", "after"):
+            assert say.span(error[side]["ci95"], say.percent) in page.text
+    assert "4,321 groups" in page.text and "which the model has learnt from" in page.text
+    assert "Screen size is no slice" in page.text
+    for title in ("New and old users", "Hour of the day (UTC)", "Do the scores drift?"):
+        assert title in page.text
+    assert "Price of the phone" not in page.text  # these groups have no such fact
+
+
+def test_a_result_without_the_further_figures_is_shown_all_the_same(tmp_path):
+    result, points = judged()
+    for name in ("gain", "slices", "drift", "recalibration"):
+        result.pop(name)
+    _, page = read(write_report(tmp_path / "r.html", result, points))
+    assert "Do the scores drift?" not in page.text and "Recalibration" not in page.text
+
+
 def test_the_data_and_the_configuration(whole):
     _, html, page = whole
     rate = "5.1\N{NO-BREAK SPACE}%"
@@ -140,7 +187,7 @@ def test_it_needs_nothing_but_itself(whole):
 def test_figures_are_sound_svg_with_ids_of_their_own(whole):
     _, html, page = whole
     figures = re.findall(r"<figure>(<svg.*?</svg>)", html, flags=re.DOTALL)
-    assert len(figures) == 2 * 3 + 2
+    assert len(figures) == 2 * 4 + 2
     for figure in figures:
         for prefix in re.findall(r"\b(xlink):", figure)[:1]:
             figure = figure.replace("<svg ", f'<svg xmlns:{prefix}="x" ', 1)

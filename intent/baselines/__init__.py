@@ -1,0 +1,1 @@
+"""Baselines that are no networks: session features, and what is fitted to them."""

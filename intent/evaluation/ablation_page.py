@@ -1,0 +1,105 @@
+"""The tables of an ablation as a page: HTML for people, markdown for a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from intent.evaluation import ablation_words as words
+from intent.report import page
+from intent.report.svg import FIRST, MUTED, SECOND, svg
+from intent.report.words import number, span
+
+TEMPLATE = Path(__file__).with_name("ablation.html.j2")
+ROW_INCHES, MARGIN_INCHES, WIDTH_INCHES, LABELS = 0.27, 0.75, 5.6, 0.42
+
+
+def check_packages() -> None:
+    """IntentError where a package that the page needs is missing."""
+    page.check_packages("page")
+
+
+def write_page(path: Path, result: Mapping) -> Path:
+    """Write the page of `intent.evaluation.ablation.judge`'s result, with what `ablate` adds."""
+    figures = {
+        t["number"]: [
+            {"task": task, "svg": dots(t, task), "caption": words.caption(t, task)}
+            for task in t["tasks"]
+        ]
+        for t in result["tables"]
+    }
+    values = {
+        "result": result, "figures": figures, "words": words, "signed": words.signed,
+        "simulated": words.simulated(result),
+    }  # fmt: skip
+    return page.write_page(path, TEMPLATE, values, "page of tables")
+
+
+def dots(table: Mapping, task: str) -> str:
+    """Ours with their intervals, and the paper's, a line for each row; the best is on top."""
+    rows = [r for r in table["rows"] if task in r["auc"]]
+    rows.sort(key=lambda r: r["auc"][task]["value"])
+    height = MARGIN_INCHES + ROW_INCHES * len(rows)
+    place = (LABELS, 0.55 / height, 0.97 - LABELS, 1 - 0.7 / height)
+
+    def draw(axes) -> None:
+        for y, row in enumerate(rows):
+            auc = row["auc"][task]
+            if auc["ci95"]:
+                axes.plot(auc["ci95"], [y, y], color=FIRST, linewidth=3, alpha=0.35,
+                          solid_capstyle="round")  # fmt: skip
+            axes.plot([auc["value"]], [y], "o", color=FIRST, ms=5, label="here" if y == 0 else None)
+        theirs = [(r["paper"][task], y) for y, r in enumerate(rows) if task in r["paper"]]
+        if theirs:
+            axes.plot(*zip(*theirs, strict=True), "D", color=SECOND, ms=4, mfc="none",
+                      label="the paper, on Taobao")  # fmt: skip
+        axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set_yticks(range(len(rows)), [r["title"] for r in rows])
+        axes.set(xlabel="AUC", ylim=(-0.6, len(rows) - 0.4))
+        axes.grid(axis="y", visible=False)
+        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(-0.72, -0.02))
+
+    name = f"table-{table['number']}-{task}"
+    return svg(name, ((WIDTH_INCHES, height), place), draw, words.caption(table, task))
+
+
+def markdown(result: Mapping) -> str:
+    """The same tables without figures."""
+    parts = [f"# {words.title(result)}\n", words.what(result) + "\n"]
+    for table in result["tables"]:
+        tasks = table["tasks"]
+        parts += [f"## Table {table['number']}: {table['title']}\n", words.finding(table) + "\n"]
+        each = ("95 %", "the paper", "DIPN minus it", "95 %")
+        heads = [head for task in tasks for head in (f"AUC {task}", *each)]
+        parts.append(_table(["", *heads], [[r["title"], *_cells(r, tasks)] for r in table["rows"]]))
+        parts += [f"{line}\n" for line in table["missing"]]
+        rows = [
+            [f"{words.name_of(table, o['better'])} > {words.name_of(table, o['worse'])}", o["task"],
+             words.signed(o["paper"]), words.signed(o["difference"]["value"]),
+             words.signed_span(o["difference"]["ci95"]), words.signed(o["difference"]["sd"]),
+             o["verdict"]]
+            for o in table["orderings"]
+        ]  # fmt: skip
+        parts.append(_table(
+            ["the paper says", "task", "by", "here by", "95 %", "sd over seeds", ""], rows
+        ))  # fmt: skip
+    return "\n".join(parts)
+
+
+def _cells(row: Mapping, tasks: list[str]) -> list[str]:
+    cells = []
+    for task in tasks:
+        auc, apart = row["auc"].get(task), row["difference"].get(task)
+        cells += [
+            number(auc["value"], 4) if auc else "",
+            span(auc["ci95"]) if auc else "",
+            number(row["paper"][task], 4) if task in row["paper"] else "",
+            words.signed(apart["value"]) if apart else "",
+            words.signed_span(apart["ci95"]) if apart else "",
+        ]
+    return cells
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(each) + " |" for each in (heads, ["---"] * len(heads), *rows)]
+    return "\n".join(lines) + "\n"

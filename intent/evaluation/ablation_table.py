@@ -1,0 +1,39 @@
+"""The tables of an ablation on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from intent.evaluation import ablation_words as words
+from intent.report.words import number, span
+
+
+def show(result: Mapping, path: Path) -> None:
+    """Print every table with its finding, and where the page is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for table in result["tables"]:
+        shown = Table(
+            title=f"Table {table['number']}: {table['title']}"
+            + (" (simulated data)" if words.simulated(result) else ""),
+            title_justify="left",
+        )
+        shown.add_column("")
+        for task in table["tasks"]:
+            shown.add_column(f"AUC {task} [95 %]", justify="right")
+            shown.add_column("the paper", justify="right")
+        for row in table["rows"]:
+            cells = []
+            for task in table["tasks"]:
+                auc = row["auc"].get(task)
+                cells.append(f"{number(auc['value'], 4)} [{span(auc['ci95'])}]" if auc else "")
+                cells.append(number(row["paper"][task], 4) if task in row["paper"] else "")
+            shown.add_row(row["title"], *cells)
+        console.print(shown)
+        console.print(words.finding(table))
+        for line in table["missing"]:
+            console.print(line)
+    console.print(f"page: {path}", soft_wrap=True)

@@ -1,0 +1,86 @@
+"""What the tables of an ablation say, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from intent.evaluation.ablation import HOLDS, OPEN, REVERSED
+from intent.report.words import plural
+
+
+def simulated(result: Mapping) -> bool:
+    """Whether the samples are the simulated shop's."""
+    return "simulated" in result["source"].lower()
+
+
+def title(result: Mapping) -> str:
+    """The headline."""
+    numbers = [str(t["number"]) for t in result["tables"]]
+    told = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    where = ", simulated shop" if simulated(result) else ""
+    return f"Table{'s' if len(numbers) > 1 else ''} {told} of the paper, rebuilt{where}"
+
+
+def what(result: Mapping) -> str:
+    """Data and budget."""
+    budget = result["budget"]
+    settings = ", ".join(f"{k}={v}" for k, v in budget["settings"].items())
+    more = f"; also {', '.join(result['set'])}" if result["set"] else ""
+    positives = ", ".join(f"{n:,} {task}" for task, n in result["positives"].items())
+    return (
+        f"Source: {result['source']}. Judged on {', '.join(result['days'])}, held out: "
+        f"{plural(result['groups'], 'group')} of {plural(result['users'], 'user')}, positive: "
+        f"{positives}. Preset {budget['name']}, {plural(budget['seeds'], 'seed')} of every row: "
+        f"{settings}{more}. Every row has the same budget. Intervals: 95 %, over "
+        f"{result['resamples']:,} draws of users (seed {result['seed']}), the same for all rows: "
+        "differences are paired by user; they do not cover other seeds of the training, whose "
+        "standard deviation is given beside. Samples "
+        f"{result['content_hash']}."
+    )
+
+
+def finding(table: Mapping) -> str:
+    """How many of the paper's orderings hold."""
+    count = Counter(o["verdict"] for o in table["orderings"])
+    total = len(table["orderings"])
+    parts = [
+        f"{count[kind]} {word}"
+        for kind, word in ((HOLDS, "hold here"), (REVERSED, "are reversed here"),
+                           (OPEN, "cannot be told apart with these users"))
+        if count[kind]
+    ]  # fmt: skip
+    text = f"Of the {plural(total, 'ordering')} of the paper {', '.join(parts)}."
+    wrong = [o for o in table["orderings"] if o["verdict"] == REVERSED]
+    if wrong:
+        named = "; ".join(
+            f"{name_of(table, o['worse'])} is better than {name_of(table, o['better'])} "
+            f"({o['task']}, by {signed(-o['difference']['value'])})"
+            for o in wrong
+        )
+        text += f" Reversed: {named}."
+    return text
+
+
+def caption(table: Mapping, task: str) -> str:
+    """Under a figure."""
+    return (
+        f"Table {table['number']}, {task}: AUC of the held-out groups with 95 % intervals over "
+        "users. The paper's figures are of other data; their order is what can be compared. "
+        "Dashed: guessing."
+    )
+
+
+def name_of(table: Mapping, name: str) -> str:
+    """A contender's title."""
+    return next(r["title"] for r in table["rows"] if r["name"] == name)
+
+
+def signed(value: float | None) -> str:
+    """0.0123 -> "+0.0123"."""
+    return "" if value is None else f"{value:+.4f}"
+
+
+def signed_span(ci95: Sequence[float] | None) -> str:
+    """[0.001, 0.02] -> "+0.0010 to +0.0200"."""
+    return "no interval" if ci95 is None else f"{signed(ci95[0])} to {signed(ci95[1])}"

@@ -1,0 +1,177 @@
+"""Rebuild the paper's Tables 4, 5 and 6 on samples of your own: `intent ablate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intent.errors import IntentError, UsageError
+
+if TYPE_CHECKING:
+    from intent.evaluation.budgets import Budget
+    from intent.evaluation.paper_tables import Contender
+    from intent.samples.manifest import Manifest
+
+
+def command(
+    samples: Annotated[str, typer.Option(help="Samples made by `intent samples`: folder or URL.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs and tables; one that exists goes on.")],
+    table: Annotated[
+        list[int], typer.Option(help="4, 5 or 6; repeatable (default: all three).")
+    ] = [],  # noqa: B006  typer reads it
+    preset: Annotated[str, typer.Option(help="Training of each run: smoke, standard, full.")] = (
+        "standard"
+    ),
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each row.", min=1)] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="KEY=VALUE for every run; repeatable.")
+    ] = [],  # noqa: B006
+    cpus: Annotated[int, typer.Option(help="Cores of a run; as many runs at once as fit.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to run on (default: this machine).")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one line of JSON on stdout.")
+    ] = False,
+) -> None:
+    """Train what Tables 4 to 6 compare, all with the same budget, and say what holds here.
+
+    Writes OUT/runs/NAME-SEED (ordinary run folders), and OUT/tables.html, tables.md, tables.json.
+    The same command goes on where it was stopped; runs that are evaluated are not run again.
+    """
+    from cluster.ray_commands import run_all
+    from intent.evaluation.ablation_page import check_packages, markdown, write_page
+    from intent.evaluation.paper_tables import contenders, tables
+    from intent.samples.reader import open_samples
+    from intent.storage import write_atomically
+
+    budget = _budget(preset, seeds)
+    manifest = open_samples(samples)
+    sources = [v.name for v in manifest.schema.views]
+    sources += [name for name in ("history", "profile") if getattr(manifest.schema, name)]
+    wanted = tables(table or [4, 5, 6], sources, [t.name for t in manifest.schema.tasks])
+    check_packages()
+    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
+    rows = contenders(wanted)
+    began = time.monotonic()
+    runs = _runs(rows, budget, out)
+    works = [
+        _work(c, seed, folder, samples, budget, set_)
+        for c, seed, folder in runs if not _done(folder)
+    ]  # fmt: skip
+    _tell(f"{len(runs)} runs of {len(rows)} configurations, {len(runs) - len(works)} of them there")
+    failed = []
+    for number, ended in enumerate(run_all(works, cpus, address), 1):
+        _tell(f"{number} of {len(works)}: {ended.name} {'failed' if ended.status else 'done'}")
+        if ended.status:
+            failed.append(ended)
+    if failed:
+        one = failed[0]
+        _tell(one.tail)
+        raise IntentError(
+            f"{len(failed)} of {len(works)} runs failed, the first is {one.name} (its log: "
+            f"{out / 'logs' / one.name}.log): mend that and give the same command again"
+        )
+    result = _judge(wanted, runs, budget, set_, manifest, samples)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    write_atomically(out / "tables.json", json.dumps(result, indent=1))
+    write_atomically(out / "tables.md", markdown(result))
+    write_page(out / "tables.html", result)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        from intent.evaluation.ablation_table import show
+
+        show(result, out / "tables.html")
+
+
+def _budget(preset: str, seeds: int | None) -> Budget:
+    from dataclasses import replace
+
+    from intent.evaluation.budgets import BUDGETS
+
+    if preset not in BUDGETS:
+        raise UsageError(f"--preset is one of {', '.join(BUDGETS)}; got {preset!r}")
+    budget = BUDGETS[preset]
+    return budget if seeds is None else replace(budget, seeds=seeds)
+
+
+def _agree(out: Path, facts: dict[str, Any]) -> None:
+    """Note what all runs of the folder have in common, or see that they still do."""
+    from intent.storage import write_atomically
+
+    note = out / "ablation.json"
+    if note.exists():
+        before = json.loads(note.read_text())
+        for key, value in facts.items():
+            if before.get(key) != value:
+                raise IntentError(
+                    f"the runs in {out} were made with {key}={before.get(key)!r}, now it is "
+                    f"{value!r}: rows of one table need one budget. Give it as it was, or another "
+                    "--out"
+                )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise IntentError(f"{out} holds files but no ablation: name a new or an empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(note, json.dumps(facts))
+
+
+Run = tuple["Contender", int, Path]
+
+
+def _runs(rows: Sequence[Contender], budget: Budget, out: Path) -> list[Run]:
+    """Seed by seed, so that all rows are there as early as possible."""
+    return [
+        (c, seed, out / "runs" / f"{c.name}-{seed}") for seed in range(budget.seeds) for c in rows
+    ]
+
+
+def _done(folder: Path) -> bool:
+    return (folder / "evaluation.json").exists()
+
+
+def _work(c: Contender, seed: int, folder: Path, samples: str, budget: Budget, more: list[str]):
+    from cluster.ray_commands import Work
+
+    settings = {**budget.settings, **c.settings, "train.seed": seed}
+    flags = [x for k, v in settings.items() for x in ("--set", f"{k}={json.dumps(v)}")]
+    flags += [x for each in more for x in ("--set", each)]
+    intent = (sys.executable, "-m", "intent.cli")
+    place = ("--run", str(folder.absolute()), "--samples", samples)
+    log = folder.parent.parent / "logs" / f"{folder.name}.log"
+    train = (*intent, "train", *place, *flags)
+    return Work(folder.name, (train, (*intent, "evaluate", *place)), log.absolute())
+
+
+def _judge(wanted, runs: Sequence[Run], budget: Budget, more, manifest: Manifest, samples) -> dict:
+    from intent import __version__
+    from intent.evaluation.ablation import judge
+
+    files: dict[str, list[Path]] = {}
+    for c, _, folder in runs:
+        files.setdefault(c.name, []).append(folder / "predictions.parquet")
+    _tell("comparing")
+    found = judge(files, wanted, budget.resamples)
+    days = json.loads((runs[0][2] / "evaluation.json").read_text())["days"]
+    return found | {
+        "budget": {"name": budget.name, "seeds": budget.seeds, "settings": dict(budget.settings)},
+        "set": list(more), "source": manifest.source, "samples": samples, "days": days,
+        "content_hash": manifest.content_hash(), "version": __version__,
+    }  # fmt: skip
+
+
+def _tell(text: str) -> None:
+    print(f"intent: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    from intent.cli import run_command
+
+    sys.exit(run_command(command))
