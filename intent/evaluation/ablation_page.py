@@ -11,7 +11,7 @@ from intent.report.svg import FIRST, MUTED, SECOND, svg
 from intent.report.words import number, span
 
 TEMPLATE = Path(__file__).with_name("ablation.html.j2")
-ROW_INCHES, MARGIN_INCHES, WIDTH_INCHES, LABELS = 0.27, 0.75, 5.6, 0.42
+ROW_INCHES, MARGIN_INCHES, WIDTH_INCHES, LABELS = 0.27, 0.75, 4.6, 0.45
 
 
 def check_packages() -> None:
@@ -48,16 +48,14 @@ def dots(table: Mapping, task: str) -> str:
             if auc["ci95"]:
                 axes.plot(auc["ci95"], [y, y], color=FIRST, linewidth=3, alpha=0.35,
                           solid_capstyle="round")  # fmt: skip
-            axes.plot([auc["value"]], [y], "o", color=FIRST, ms=5, label="here" if y == 0 else None)
+            axes.plot([auc["value"]], [y], "o", color=FIRST, ms=5)
         theirs = [(r["paper"][task], y) for y, r in enumerate(rows) if task in r["paper"]]
         if theirs:
-            axes.plot(*zip(*theirs, strict=True), "D", color=SECOND, ms=4, mfc="none",
-                      label="the paper, on Taobao")  # fmt: skip
+            axes.plot(*zip(*theirs, strict=True), "D", color=SECOND, ms=4, mfc="none")
         axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(rows)), [r["title"] for r in rows])
         axes.set(xlabel="AUC", ylim=(-0.6, len(rows) - 0.4))
         axes.grid(axis="y", visible=False)
-        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(-0.72, -0.02))
 
     name = f"table-{table['number']}-{task}"
     return svg(name, ((WIDTH_INCHES, height), place), draw, words.caption(table, task))

@@ -65,9 +65,9 @@ def finding(table: Mapping) -> str:
 def caption(table: Mapping, task: str) -> str:
     """Under a figure."""
     return (
-        f"Table {table['number']}, {task}: AUC of the held-out groups with 95 % intervals over "
-        "users. The paper's figures are of other data; their order is what can be compared. "
-        "Dashed: guessing."
+        f"Table {table['number']}, {task}. Dots: AUC of the held-out groups here, with 95 % "
+        "intervals over users. Diamonds: the paper's, of other data; their order is what can be "
+        "compared. Dashed: guessing."
     )
 
 
