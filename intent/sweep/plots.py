@@ -13,9 +13,9 @@ from typing import Any
 
 from intent.report.svg import FIRST, INK, MUTED, SECOND, svg
 
-WIDTH, ROW, TOP, BOTTOM = 4.3, 0.62, 0.42, 0.42  # inches
+WIDTH, ROW, TOP, BOTTOM = 3.8, 0.68, 0.42, 0.42  # inches
 LEFT, RIGHT = 0.06, 0.94  # of the width
-CHARACTERS = 58  # that fit beside one another
+CHARACTERS = 46  # that fit beside one another
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ def coordinates(name: str, axes: Sequence[Axis], looks: Sequence[Look], label: s
         for row, axis in zip(rows, axes, strict=True):
             plot.annotate(
                 axis.name, (0, row), xytext=(0, 5), textcoords="offset points", color=INK,
-                fontsize=8.5, fontweight="bold", va="bottom",
+                fontsize=10, fontweight="bold", va="bottom",
             )  # fmt: skip
             for x, text in axis.ticks():
                 side = "center" if 0.05 < x < 0.95 else "left" if x < 0.5 else "right"
                 plot.vlines(x, row - 0.05, row + 0.05, color=MUTED, lw=0.7, clip_on=False)
                 plot.annotate(
                     text, (x, row), xytext=(0, -5), textcoords="offset points", color=MUTED,
-                    fontsize=8, ha=side, va="top",
+                    fontsize=9, ha=side, va="top",
                 )  # fmt: skip
 
     return svg(name, ((WIDTH, height), place), draw, label)
