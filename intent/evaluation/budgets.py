@@ -39,8 +39,8 @@ BUDGETS = {
         Budget(
             "standard", 2,
             {"train.epochs": 1, "train.batch_size": 64, "train.negative_rate": 0.3,
-             "train.bucket_lengths": False},
-            1000, "about an hour on two cores with the data of the guide",
+             },
+            1000, "one epoch, two seeds: for two cores",
         ),
         Budget(
             "full", 3,
