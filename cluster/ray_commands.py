@@ -8,13 +8,12 @@ and finds what it had done.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.processes import LAUNCHER, TAIL_LINES
+from cluster.processes import TAIL_LINES, end_with_parent
 
 TRIES = 3  # of a command whose node was lost
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -80,7 +79,7 @@ def run_all(works: Sequence[Work], cpus: int = 1, address: str | None = None) ->
 
 def _run(work: Work, cpus: int, folder: str) -> Ended:
     """In a process of Ray's."""
-    env = os.environ | dict.fromkeys(THREADS, str(cpus)) | {LAUNCHER: str(os.getpid())}
+    env = os.environ | dict.fromkeys(THREADS, str(cpus))
     work.log.parent.mkdir(parents=True, exist_ok=True)
     for command in work.commands:
         with work.log.open("ab") as log:
@@ -88,16 +87,10 @@ def _run(work: Work, cpus: int, folder: str) -> Ended:
             log.flush()
             process = subprocess.Popen(
                 command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )  # fmt: skip
             status = process.wait()
         if status:
             lines = work.log.read_text(errors="replace").splitlines()
             return Ended(work.name, status, "\n".join(lines[-TAIL_LINES:]))
     return Ended(work.name, 0)
-
-
-def _end_with_parent() -> None:
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: write a checkpoint and end

@@ -118,11 +118,11 @@ def finish(ledger: Ledger, space: Space, manifest: Manifest) -> dict[str, Any]:
 
 def checked(samples: str, each: list[IntentConfig]) -> Manifest:
     """The manifest of samples that all trials can be trained on; their content is read once."""
-    from jobs.train import _check_data
+    from jobs.train import check_data
 
-    manifest = _check_data(samples, each[0])
+    manifest = check_data(samples, each[0])
     for settings in each[1:]:
-        _check_data(samples, settings, content=False)
+        check_data(samples, settings, content=False)
     return manifest
 
 

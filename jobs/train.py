@@ -78,7 +78,7 @@ def command(
         )
 
     def arguments() -> list[str]:
-        _check_data(samples, settings)
+        check_data(samples, settings)
         return worker_arguments(samples, run, settings, as_json)
 
     outcome = start_workers(where, arguments)
@@ -117,7 +117,7 @@ def train(samples: str | Path, run: str | Path, settings: IntentConfig) -> dict[
 
     # Before the ranks meet: while one of them reads all shards, the others would seem stuck. Where
     # our launcher started them it has done that.
-    manifest = _check_data(samples, settings, content=LAUNCHER not in os.environ)
+    manifest = check_data(samples, settings, content=LAUNCHER not in os.environ)
     quiet_tensorflow()
     settings = _resolved(settings, manifest)
     if is_counted(settings.model):
@@ -218,7 +218,7 @@ def check_settings(settings: IntentConfig) -> None:
         )
 
 
-def _check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
+def check_data(samples: str | Path, settings: IntentConfig, content: bool = True) -> Manifest:
     """The manifest of sound samples that have days enough; IntentError otherwise."""
     check_settings(settings)
     from intent.samples.days import days_of

@@ -15,8 +15,8 @@ from statistics import stdev
 
 import numpy as np
 
-from intent.errors import IntentError
 from intent.evaluation import bootstrap
+from intent.evaluation.compare import aligned
 from intent.evaluation.paper_tables import WHOLE, PaperTable
 from intent.evaluation.predict import Predictions
 
@@ -69,49 +69,31 @@ def judge(
 
 
 def _draw(runs: Mapping[str, Sequence[Path]], resamples: int, seed: int) -> tuple[dict, dict]:
-    first: Predictions | None = None
-    codes, n_users, facts = np.zeros(0), 0, {}
-    drawn: dict[tuple[str, str], Drawn] = {}
-    for name, files in runs.items():
-        parts: dict[str, list[tuple[float, np.ndarray | None]]] = {}
-        for file in files:
-            ours = _sorted(Predictions.load(Path(file)))
-            if first is None:
-                first = ours
-                codes, n_users = bootstrap.user_codes(ours.users)
-                facts = {"groups": len(ours.users), "users": n_users, "positives": {}}
-            elif not _same(first, ours):
-                raise IntentError(
-                    f"{file} has scores of other groups than the runs before it: all runs of a "
-                    "table must be evaluated on the same samples and days"
-                )
-            for t, (task, scores) in enumerate(ours.scores.items()):
-                facts["positives"][task] = int(ours.labels[:, t].sum())
-                auc = _auc(scores, ours.labels[:, t], codes, ours.weights)
-                many = None
-                if n_users >= bootstrap.FEWEST_USERS:
-                    many = bootstrap.resample(auc, n_users, resamples, seed)[:, 0]
-                parts.setdefault(task, []).append((float(auc(np.ones(n_users))[0]), many))
-        for task, some in parts.items():
-            values = tuple(value for value, _ in some)
-            lots = [many for _, many in some if many is not None]
-            mean = np.mean(lots, axis=0) if lots else None
-            drawn[name, task] = Drawn(float(np.mean(values)), values, mean)
-    return drawn, facts
+    files = [(name, Path(file)) for name, some in runs.items() for file in some]
+    every = aligned([Predictions.load(file) for _, file in files])
+    codes, n_users = bootstrap.user_codes(every[0].users)
+    positives: dict[str, int] = {}
+    parts: dict[tuple[str, str], list[tuple[float, np.ndarray | None]]] = {}
+    for (name, _), found in zip(files, every, strict=True):
+        for t, (task, scores) in enumerate(found.scores.items()):
+            positives[task] = int(found.labels[:, t].sum())
+            auc = _auc(scores, found.labels[:, t], codes, found.weights)
+            many = None
+            if n_users >= bootstrap.FEWEST_USERS:
+                many = bootstrap.resample(auc, n_users, resamples, seed)[:, 0]
+            parts.setdefault((name, task), []).append((float(auc(np.ones(n_users))[0]), many))
+    drawn = {key: _mean(some) for key, some in parts.items()}
+    return drawn, {"groups": len(codes), "users": n_users, "positives": positives}
+
+
+def _mean(some: Sequence[tuple[float, np.ndarray | None]]) -> Drawn:
+    values = tuple(value for value, _ in some)
+    lots = [many for _, many in some if many is not None]
+    return Drawn(float(np.mean(values)), values, np.mean(lots, axis=0) if lots else None)
 
 
 def _auc(scores, labels, codes, weights) -> bootstrap.Statistic:
     return bootstrap.ranking(scores, labels, codes, None if (weights == 1).all() else weights)
-
-
-def _sorted(p: Predictions) -> Predictions:
-    order = np.lexsort((p.times, p.users.astype(str)))
-    scores = {task: values[order] for task, values in p.scores.items()}
-    return Predictions(scores, p.labels[order], p.users[order], p.times[order], p.weights[order])
-
-
-def _same(one: Predictions, other: Predictions) -> bool:
-    return np.array_equal(one.users, other.users) and np.array_equal(one.times, other.times)
 
 
 def _table(table: PaperTable, drawn: Mapping[tuple[str, str], Drawn]) -> dict:

@@ -67,15 +67,8 @@ def _side(p, y, w, codes, n_users: int, bins: int) -> Statistic:
 
 
 def _figures(sides: list[Statistic], n_users: int, resamples: int, seed: int) -> dict:
-    def together(w_U: np.ndarray) -> np.ndarray:
-        one, other = (side(w_U) for side in sides)
-        return np.stack([one, other, other - one])
-
-    value = together(np.ones(n_users))
-    drawn = None
-    if n_users >= bootstrap.FEWEST_USERS:
-        weights = bootstrap.user_weights(n_users, resamples, seed)
-        drawn = np.stack([together(w_U) for w_U in weights])
+    before, after = sides
+    value, drawn = bootstrap.paired(after, before, n_users, resamples, seed)
     found = {}
     for i, name in enumerate(NAMES):
         figures = []
@@ -89,5 +82,5 @@ def _figures(sides: list[Statistic], n_users: int, resamples: int, seed: int) ->
                 "value": float(value[k, i]) if known else None,
                 "ci95": None if ci95 is None else [float(end) for end in ci95],
             })  # fmt: skip
-        found[name] = dict(zip(("before", "after", "difference"), figures, strict=True))
+        found[name] = dict(zip(("after", "before", "difference"), figures, strict=True))
     return found

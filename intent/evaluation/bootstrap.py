@@ -156,6 +156,23 @@ def estimate(statistic: Statistic, n_users: int, resamples: int, seed: int) -> l
     return [{"value": v, "ci95": interval(s)} for v, s in zip(values, samples_RK.T, strict=True)]
 
 
+def paired(
+    one: Statistic, other: Statistic, n_users: int, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Two statistics and one minus the other, [3, K]: over all users, and [R, 3, K] resampled.
+
+    The same users are drawn for both. None instead of resamples with fewer than `FEWEST_USERS`.
+    """
+
+    def together(w_U: np.ndarray) -> np.ndarray:
+        a, b = one(w_U), other(w_U)
+        return np.stack([a, b, a - b])
+
+    value = together(np.ones(n_users))
+    enough = n_users >= FEWEST_USERS
+    return value, resample(together, n_users, resamples, seed) if enough else None
+
+
 def _running_sum(values: np.ndarray) -> np.ndarray:
     """[0, v0, v0 + v1, ...], one longer than `values`."""
     out = np.zeros(len(values) + 1)

@@ -38,8 +38,7 @@ BUDGETS = {
         ),
         Budget(
             "standard", 2,
-            {"train.epochs": 1, "train.batch_size": 64, "train.negative_rate": 0.3,
-             },
+            {"train.epochs": 1, "train.batch_size": 64, "train.negative_rate": 0.3},
             1000, "one epoch, two seeds: for two cores",
         ),
         Budget(

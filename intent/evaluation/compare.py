@@ -133,15 +133,7 @@ def _side(runs: Sequence[Predictions], task: str, codes: np.ndarray, n_users: in
 def _figures(
     of_a: Statistic, of_b: Statistic, n_users: int, resamples: int, seed: int, same: bool
 ) -> dict:
-    def together(w_U: np.ndarray) -> np.ndarray:
-        one, other = of_a(w_U), of_b(w_U)
-        return np.stack([one, other, one - other])
-
-    value = together(np.ones(n_users))
-    drawn = None
-    if n_users >= bootstrap.FEWEST_USERS:
-        weights = bootstrap.user_weights(n_users, resamples, seed)
-        drawn = np.stack([together(w_U) for w_U in weights])
+    value, drawn = bootstrap.paired(of_a, of_b, n_users, resamples, seed)
     found = {}
     for i, figure in enumerate(FIGURES):
         sides = [

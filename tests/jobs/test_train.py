@@ -8,7 +8,7 @@ import pytest
 
 from intent.config import load_config
 from intent.errors import IntentError, UsageError
-from jobs.train import _check_data, check_settings, train
+from jobs.train import check_data, check_settings, train
 from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
 
@@ -26,13 +26,13 @@ def test_lengths_and_early_fusion_exclude_each_other(tmp_path: Path):
 def test_a_task_that_is_not_learnt_cannot_put_others_right(samples_of_two_days):
     root = samples_of_two_days
     settings = load_config(overrides=["train.negative_rate=0.5"])
-    assert _check_data(root, settings).groups
+    assert check_data(root, settings).groups
     ignored = "train.task_weights={longterm: 0}"
     settings = load_config(overrides=["train.negative_rate=0.5", ignored])
     with pytest.raises(IntentError, match="and only realtime; its scores can be put right with"):
-        _check_data(root, settings)
+        check_data(root, settings)
     weighed = ["train.negative_rate=0.5", ignored, "train.weigh_negatives=true"]
-    assert _check_data(root, load_config(overrides=weighed)).groups
+    assert check_data(root, load_config(overrides=weighed)).groups
 
 
 @pytest.fixture

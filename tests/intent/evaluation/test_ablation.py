@@ -112,7 +112,7 @@ def test_runs_of_other_groups_are_refused(tmp_path):
     for i, c in enumerate(five.contenders):
         files[c.name] = [tmp_path / f"{i}.parquet"]
         predictions(1.0, order=np.arange(USERS * EACH - i)).save(files[c.name][0])
-    with pytest.raises(IntentError, match="other groups"):
+    with pytest.raises(IntentError, match="different groups"):
         judge(files, [five], resamples=10)
 
 
