@@ -236,12 +236,16 @@ def _schema(files: Mapping[str, list[LogFile]], settings: SamplesConfig) -> Sche
 
 
 def _source(logs: str | Path | Sequence[str | Path]) -> str:
-    """ "simulated shop" where the logs say so of themselves, else the folders' names."""
+    """ "simulated shop, parameters HASH" where the logs say so, else the folders' names."""
+    import json
+
     from intent import storage
 
     folders = [logs] if isinstance(logs, str | Path) else list(logs)
-    if all(storage.local(f) and storage.exists(storage.join(f, "shop.json")) for f in folders):
-        return "simulated shop"
+    notes = [storage.join(f, "shop.json") for f in folders]
+    if all(storage.local(note) and storage.exists(note) for note in notes):
+        hashes = [json.loads(storage.read_text(note))["parameters_hash"] for note in notes]
+        return f"simulated shop, parameters {' and '.join(dict.fromkeys(hashes))}"
     return ", ".join(dict.fromkeys(str(f).rstrip("/").split("/")[-1] for f in folders))
 
 
