@@ -59,16 +59,16 @@ def command(
     check_packages()
     _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
     rows = contenders(wanted)
-    began = time.monotonic()
     runs = _runs(rows, budget, out)
     works = [
         _work(c, seed, folder, samples, budget, set_)
         for c, seed, folder in runs if not _done(folder)
     ]  # fmt: skip
     _tell(f"{len(runs)} runs of {len(rows)} configurations, {len(runs) - len(works)} of them there")
-    failed = []
+    failed, began, before = [], time.monotonic(), _note(out).get("seconds", 0.0)
     for number, ended in enumerate(run_all(works, cpus, address), 1):
         _tell(f"{number} of {len(works)}: {ended.name} {'failed' if ended.status else 'done'}")
+        _note(out, seconds=round(before + time.monotonic() - began, 1))
         if ended.status:
             failed.append(ended)
     if failed:
@@ -79,7 +79,7 @@ def command(
             f"{out / 'logs' / one.name}.log): mend that and give the same command again"
         )
     result = _judge(wanted, runs, budget, set_, manifest, samples)
-    result["seconds"] = round(time.monotonic() - began, 1)
+    result |= {"seconds": _note(out).get("seconds", 0.0), "runs": len(runs)}
     write_atomically(out / "tables.json", json.dumps(result, indent=1))
     write_atomically(out / "tables.md", markdown(result))
     write_page(out / "tables.html", result)
@@ -104,11 +104,7 @@ def _budget(preset: str, seeds: int | None) -> Budget:
 
 def _agree(out: Path, facts: dict[str, Any]) -> None:
     """Note what all runs of the folder have in common, or see that they still do."""
-    from intent.storage import write_atomically
-
-    note = out / "ablation.json"
-    if note.exists():
-        before = json.loads(note.read_text())
+    if before := _note(out):
         for key, value in facts.items():
             if before.get(key) != value:
                 raise IntentError(
@@ -120,7 +116,18 @@ def _agree(out: Path, facts: dict[str, Any]) -> None:
     if out.exists() and any(out.iterdir()):
         raise IntentError(f"{out} holds files but no ablation: name a new or an empty folder")
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, json.dumps(facts))
+    _note(out, **facts)
+
+
+def _note(out: Path, **more: Any) -> dict[str, Any]:
+    """What OUT/ablation.json says, with `more` written into it; {} where there is none."""
+    from intent.storage import write_atomically
+
+    file = out / "ablation.json"
+    facts = (json.loads(file.read_text()) if file.exists() else {}) | more
+    if more:
+        write_atomically(file, json.dumps(facts))
+    return facts
 
 
 Run = tuple["Contender", int, Path]

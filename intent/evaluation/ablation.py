@@ -1,17 +1,19 @@
 """Judges the runs of an ablation: every AUC, every difference, and whether the paper's order holds.
 
 Intervals come from drawing users anew (`intent.evaluation.bootstrap`); all contenders get the same
-draws, so that a difference is paired by user. A contender's AUC is the mean over its seeds.
+draws, so that a difference is paired by user. A contender's AUC is the mean over its k seeds; what
+other seeds would have given is drawn too (`seed_noise`), so that an interval covers both.
 
-Letters: n groups, U users, R resamples.
+Letters: n groups, U users, R resamples, k seeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import stdev
+from zlib import crc32
 
 import numpy as np
 
@@ -30,7 +32,8 @@ class Drawn:
     Attributes:
         value: the mean over seeds.
         seeds: of each seed.
-        resamples: [R], the mean over seeds for each draw of users; None with too few users.
+        resamples: [R], the mean over seeds for each draw of users, other seeds drawn with them;
+            None with too few users.
     """
 
     value: float
@@ -56,7 +59,8 @@ def judge(
         tables: whose contenders are all in `runs`.
         resamples: R; seed: of the draws.
 
-    Returns JSON: {"groups", "users", "positives": task -> count, "tables": [{"number", "title",
+    Returns JSON: {"groups", "users", "positives": task -> count, "seed_sd": family -> task -> sd
+    over seeds (without a family that has one seed), "tables": [{"number", "title",
     "missing", "rows": [{"name", "title", "auc": task -> estimate, "paper": task -> AUC,
     "difference": task -> estimate of DIPN's AUC minus its}], "orderings": [{"better", "worse",
     "task", "paper", "difference", "verdict"}]}]}. An estimate is {"value", "ci95"}.
@@ -64,6 +68,8 @@ def judge(
     Raises IntentError where runs have scored different groups.
     """
     drawn, facts = _draw(runs, resamples, seed)
+    families = {c.name: c.family for table in tables for c in table.contenders}
+    drawn, facts["seed_sd"] = seed_noise(drawn, families, seed)
     found = [_table(table, drawn) for table in tables]
     return {**facts, "resamples": resamples, "seed": seed, "tables": found}
 
@@ -90,6 +96,38 @@ def _mean(some: Sequence[tuple[float, np.ndarray | None]]) -> Drawn:
     values = tuple(value for value, _ in some)
     lots = [many for _, many in some if many is not None]
     return Drawn(float(np.mean(values)), values, np.mean(lots, axis=0) if lots else None)
+
+
+def seed_noise(
+    drawn: Mapping[tuple[str, str], Drawn], families: Mapping[str, str], seed: int
+) -> tuple[dict[tuple[str, str], Drawn], dict[str, dict[str, float]]]:
+    """Adds to the resamples what other seeds of the training would have changed.
+
+    Two or three seeds say little of one contender's spread, so it is pooled: within a family
+    (networks; models that are fitted) and task, the variance around each contender's own mean, on
+    df = the sum of (k - 1) degrees of freedom. A mean over k seeds then varies by sd / sqrt(k), and
+    t-distributed draws of it, independent for every contender, are added to its resamples.
+
+    Returns the contenders with them, and family -> task -> sd. With one seed nothing is added.
+    """
+    found: dict[str, dict[str, float]] = {}
+    made = dict(drawn)
+    for family, task in sorted({(families[name], task) for name, task in drawn}):
+        keys = [key for key in drawn if families[key[0]] == family and key[1] == task]
+        away = [np.array(drawn[key].seeds) - drawn[key].value for key in keys]
+        df = sum(len(some) - 1 for some in away)
+        if not df:
+            continue
+        sd = float(np.sqrt(sum(some @ some for some in away) / df))
+        found.setdefault(family, {})[task] = sd
+        for key in keys:
+            one = drawn[key]
+            if one.resamples is None:
+                continue
+            rng = np.random.default_rng([seed, crc32("/".join(key).encode())])
+            noise = sd / np.sqrt(len(one.seeds)) * rng.standard_t(df, len(one.resamples))
+            made[key] = replace(one, resamples=one.resamples + noise)
+    return made, found
 
 
 def _auc(scores, labels, codes, weights) -> bootstrap.Statistic:
@@ -125,7 +163,7 @@ def _table(table: PaperTable, drawn: Mapping[tuple[str, str], Drawn]) -> dict:
 
 
 def difference(one: Drawn, other: Drawn) -> dict:
-    """AUC of `one` minus that of `other`, paired by user and by seed."""
+    """AUC of `one` minus that of `other`, paired by user; the differences of seeds beside it."""
     pairs = [a - b for a, b in zip(one.seeds, other.seeds, strict=False)]
     some = one.resamples is not None and other.resamples is not None
     many = one.resamples - other.resamples if some else None

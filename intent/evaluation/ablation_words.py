@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from intent.evaluation.ablation import HOLDS, OPEN, REVERSED
-from intent.report.words import plural
+from intent.report.words import minutes, plural
 
 
 def simulated(result: Mapping) -> bool:
@@ -32,11 +32,25 @@ def what(result: Mapping) -> str:
         f"Source: {result['source']}. Judged on {', '.join(result['days'])}, held out: "
         f"{plural(result['groups'], 'group')} of {plural(result['users'], 'user')}, positive: "
         f"{positives}. Preset {budget['name']}, {plural(budget['seeds'], 'seed')} of every row: "
-        f"{settings}{more}. Every row has the same budget. Intervals: 95 %, over "
+        f"{settings}{more}. Every row has the same budget; {plural(result['runs'], 'run')} took "
+        f"{minutes(result['seconds'])}. Intervals: 95 %, over "
         f"{result['resamples']:,} draws of users (seed {result['seed']}), the same for all rows: "
-        "differences are paired by user; they do not cover other seeds of the training, whose "
-        "standard deviation is given beside. Samples "
+        f"differences are paired by user. {_seeds(result['seed_sd'])} Samples "
         f"{result['content_hash']}."
+    )
+
+
+def _seeds(seed_sd: Mapping[str, Mapping[str, float]]) -> str:
+    """What the intervals know of other seeds of the training."""
+    if not seed_sd:
+        return "They know nothing of other seeds of the training: there was one."
+    told = "; ".join(
+        f"{family} {', '.join(f'{sd:.4f} {task}' for task, sd in by_task.items())}"
+        for family, by_task in seed_sd.items()
+    )
+    return (
+        f"They cover other seeds of the training too: the standard deviation of one seed's AUC, "
+        f"pooled over rows, is {told}."
     )
 
 
@@ -47,7 +61,7 @@ def finding(table: Mapping) -> str:
     parts = [
         f"{count[kind]} {word}"
         for kind, word in ((HOLDS, "hold here"), (REVERSED, "are reversed here"),
-                           (OPEN, "cannot be told apart with these users"))
+                           (OPEN, "cannot be told apart"))
         if count[kind]
     ]  # fmt: skip
     text = f"Of the {plural(total, 'ordering')} of the paper {', '.join(parts)}."
@@ -66,7 +80,7 @@ def caption(table: Mapping, task: str) -> str:
     """Under a figure."""
     return (
         f"Table {table['number']}, {task}. Dots: AUC of the held-out groups here, with 95 % "
-        "intervals over users. Diamonds: the paper's, of other data; their order is what can be "
+        "intervals. Diamonds: the paper's, of other data; their order is what can be "
         "compared. Dashed: guessing."
     )
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from intent.errors import UsageError
+from intent.models.sources import COUNTED
 
 REALTIME, LONGTERM = "realtime", "longterm"
 WHOLE = "dipn"
+NETWORK, FITTED = "networks", "fitted models"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Contender:
     title: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     paper: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str:
+        """Contenders whose AUCs vary alike from seed to seed: networks, or fitted models."""
+        return FITTED if self.settings.get("model.kind") in COUNTED else NETWORK
 
 
 @dataclass(frozen=True)

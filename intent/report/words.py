@@ -42,6 +42,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def minutes(seconds: float) -> str:
+    """90 -> "1.5 minutes"; "1 h 5 min" from an hour on."""
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} minutes"
+    hours, rest = divmod(round(seconds / 60), 60)
+    return f"{hours} h {rest} min"
+
+
 def points(value: float) -> str:
     """0.0082 -> "0.82 percentage points"."""
     return percent(value).replace(PERCENT, " percentage points")

@@ -59,7 +59,7 @@ def result(tmp_path_factory) -> dict:
     return found | {
         "budget": {"name": "smoke", "seeds": 2, "settings": {"train.epochs": 1}}, "set": [],
         "source": "a simulated shop", "samples": "x", "days": ["2026-01-09"],
-        "content_hash": "abc", "seconds": 1.0, "version": "1",
+        "content_hash": "abc", "seconds": 1.0, "runs": 46, "version": "1",
     }  # fmt: skip
 
 
@@ -68,6 +68,29 @@ def test_an_auc_is_the_mean_over_seeds(tmp_path, result):
     auc = row["auc"]["realtime"]
     assert auc["value"] == pytest.approx(np.mean(auc["seeds"])) and auc["sd"] > 0
     assert auc["ci95"][0] < auc["value"] < auc["ci95"][1]
+
+
+def test_intervals_cover_other_seeds_of_the_training(tmp_path):
+    """Users who are told apart perfectly alike, but a mean that jumps from seed to seed."""
+    (five,) = tables([5], SOURCES, TASKS)
+    whole, alone = (0.7, 1.0, 1.3), (0.65, 0.95, 1.25)  # better by a little in every seed
+    files = {c.name: [] for c in five.contenders}
+    for name, some in files.items():
+        for i, skill in enumerate(whole if name == WHOLE else alone):
+            some.append(tmp_path / f"{name}-{i}.parquet")
+            predictions(skill, noise=0).save(some[-1])
+
+    def told(seeds: slice) -> dict:
+        some = {name: paths[seeds] for name, paths in files.items()}
+        return judge(some, [five], resamples=300)
+
+    one, three = told(slice(1, 2)), told(slice(None))
+    first, second = (r["tables"][0]["orderings"][0]["difference"]["ci95"] for r in (one, three))
+    assert one["seed_sd"] == {} and first[0] > 0  # control: users alone say that it is certain
+    assert second[0] < 0 < second[1]
+    found = three["tables"][0]["rows"]
+    pooled = np.sqrt(np.mean([row["auc"]["realtime"]["sd"] ** 2 for row in found]))
+    assert three["seed_sd"]["networks"]["realtime"] == pytest.approx(pooled)
 
 
 def test_an_auc_is_that_of_scikit_learn(tmp_path):
