@@ -25,6 +25,9 @@ def command(
     table: Annotated[
         list[int], typer.Option(help="4, 5 or 6; repeatable (default: all three).")
     ] = [],  # noqa: B006  typer reads it
+    row: Annotated[
+        list[str], typer.Option(help="Only these rows and DIPN, such as gbdt; repeatable.")
+    ] = [],  # noqa: B006
     preset: Annotated[str, typer.Option(help="Training of each run: smoke, standard, full.")] = (
         "standard"
     ),
@@ -55,7 +58,7 @@ def command(
     manifest = open_samples(samples)
     sources = [v.name for v in manifest.schema.views]
     sources += [name for name in ("history", "profile") if getattr(manifest.schema, name)]
-    wanted = tables(table or [4, 5, 6], sources, [t.name for t in manifest.schema.tasks])
+    wanted = tables(table or [4, 5, 6], sources, [t.name for t in manifest.schema.tasks], row)
     check_packages()
     _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
     rows = contenders(wanted)

@@ -58,6 +58,8 @@ def finding(table: Mapping) -> str:
     """How many of the paper's orderings hold."""
     count = Counter(o["verdict"] for o in table["orderings"])
     total = len(table["orderings"])
+    if not total:
+        return "The paper does not compare these rows with one another."
     parts = [
         f"{count[kind]} {word}"
         for kind, word in ((HOLDS, "hold here"), (REVERSED, "are reversed here"),

@@ -7,7 +7,7 @@ AUCs by task. An ordering is a claim of section 6.2 about two contenders.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from intent.errors import UsageError
@@ -159,11 +159,13 @@ TABLES = {4: table_4, 5: table_5, 6: table_6}
 
 
 def tables(
-    numbers: Sequence[int], sources: Sequence[str], tasks: Sequence[str]
+    numbers: Sequence[int], sources: Sequence[str], tasks: Sequence[str], rows: Sequence[str] = ()
 ) -> list[PaperTable]:
     """The tables of these numbers for data that has these sources and tasks.
 
-    Raises UsageError for another number, and for data without the paper's two tasks.
+    With `rows` only these contenders and DIPN, and only the tables that have one of them.
+
+    Raises UsageError for another number, another row, and data without the paper's two tasks.
     """
     for number in numbers:
         if number not in TABLES:
@@ -173,7 +175,24 @@ def tables(
             f"the samples have no labels for {sorted(lacking)}: the paper's tables are about "
             f"purchases within an hour and within a day; these samples know {list(tasks)}"
         )
-    return [TABLES[number](sources) for number in sorted(set(numbers))]
+    found = [TABLES[number](sources) for number in sorted(set(numbers))]
+    there = {c.name for table in found for c in table.contenders}
+    if unknown := set(rows) - there:
+        raise UsageError(
+            f"no row is called {sorted(unknown)}; there are {', '.join(sorted(there))}"
+        )
+    return [_only(t, rows) for t in found if not rows or set(rows) & {c.name for c in t.contenders}]
+
+
+def _only(table: PaperTable, rows: Sequence[str]) -> PaperTable:
+    if not rows:
+        return table
+    some = {*rows, WHOLE}
+    return replace(
+        table,
+        contenders=[c for c in table.contenders if c.name in some],
+        orderings=[o for o in table.orderings if {o.better, o.worse} <= some],
+    )
 
 
 def contenders(some: Sequence[PaperTable]) -> list[Contender]:

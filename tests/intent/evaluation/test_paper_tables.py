@@ -56,6 +56,15 @@ def test_data_without_a_source_leaves_its_rows_out():
     assert {c.name for c in single.contenders} == {WHOLE, "only_browse"}
 
 
+def test_some_rows_bring_their_tables_and_orderings_only():
+    (table,) = tables([4, 5, 6], SOURCES, TASKS, ["gbdt", "early_fusion"])
+    assert {c.name for c in table.contenders} == {WHOLE, "gbdt", "early_fusion"}
+    pairs = {(o.better, o.worse) for o in table.orderings}
+    assert pairs == {(WHOLE, "gbdt"), (WHOLE, "early_fusion"), ("gbdt", "early_fusion")}
+    with pytest.raises(UsageError, match="no row is called .*gbtd.*; there are"):
+        tables([4, 5, 6], SOURCES, TASKS, ["gbtd"])
+
+
 def test_another_table_or_other_tasks_are_refused():
     with pytest.raises(UsageError, match="no table 7"):
         tables([7], SOURCES, TASKS)
