@@ -67,9 +67,10 @@ def markdown(result: Mapping) -> str:
     for table in result["tables"]:
         tasks = table["tasks"]
         parts += [f"## Table {table['number']}: {table['title']}\n", words.finding(table) + "\n"]
-        each = ("95 %", "the paper", "DIPN minus it", "95 %")
-        heads = [head for task in tasks for head in (f"AUC {task}", *each)]
-        parts.append(_table(["", *heads], [[r["title"], *_cells(r, tasks)] for r in table["rows"]]))
+        heads = [head for task in tasks for head in _heads(table, task)]
+        rows = [[r["title"], *(c for task in tasks for c in _cells(table, r, task))]
+                for r in table["rows"]]  # fmt: skip
+        parts.append(_table(["", *heads], rows))
         parts += [f"{line}\n" for line in table["missing"]]
         rows = [
             [f"{words.name_of(table, o['better'])} > {words.name_of(table, o['worse'])}", o["task"],
@@ -84,18 +85,21 @@ def markdown(result: Mapping) -> str:
     return "\n".join(parts)
 
 
-def _cells(row: Mapping, tasks: list[str]) -> list[str]:
-    cells = []
-    for task in tasks:
-        auc, apart = row["auc"].get(task), row["difference"].get(task)
-        cells += [
-            number(auc["value"], 4) if auc else "",
-            span(auc["ci95"]) if auc else "",
-            number(row["paper"][task], 4) if task in row["paper"] else "",
-            words.signed(apart["value"]) if apart else "",
-            words.signed_span(apart["ci95"]) if apart else "",
-        ]
-    return cells
+def _heads(table: Mapping, task: str) -> list[str]:
+    paper = ["the paper"] if words.in_paper(table, task) else []
+    return [f"AUC {task}", "95 %", *paper, "DIPN minus it", "95 %"]
+
+
+def _cells(table: Mapping, row: Mapping, task: str) -> list[str]:
+    auc, apart = row["auc"].get(task), row["difference"].get(task)
+    paper = [number(row["paper"][task], 4) if task in row["paper"] else ""]
+    return [
+        number(auc["value"], 4) if auc else "",
+        span(auc["ci95"]) if auc else "",
+        *(paper if words.in_paper(table, task) else []),
+        words.signed(apart["value"]) if apart else "",
+        words.signed_span(apart["ci95"]) if apart else "",
+    ]
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:

@@ -24,13 +24,15 @@ def show(result: Mapping, path: Path) -> None:
         shown.add_column("AUC", overflow="fold", min_width=16)
         for task in table["tasks"]:
             shown.add_column(f"{task}\n95 %", justify="right", no_wrap=True)
-            shown.add_column("paper", justify="right", no_wrap=True)
+            if words.in_paper(table, task):
+                shown.add_column("paper", justify="right", no_wrap=True)
         for row in table["rows"]:
             cells = []
             for task in table["tasks"]:
                 auc = row["auc"].get(task)
                 cells.append(f"{number(auc['value'], 4)}\n{span(auc['ci95'])}" if auc else "")
-                cells.append(number(row["paper"][task], 4) if task in row["paper"] else "")
+                if words.in_paper(table, task):
+                    cells.append(number(row["paper"][task], 4) if task in row["paper"] else "")
             shown.add_row(row["title"], *cells)
         console.print(shown)
         console.print(words.finding(table))

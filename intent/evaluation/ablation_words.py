@@ -75,15 +75,37 @@ def finding(table: Mapping) -> str:
             for o in wrong
         )
         text += f" Reversed: {named}."
-    return text
+    return " ".join([text, *(_added(table, t) for t in table["tasks"] if not in_paper(table, t))])
+
+
+def _added(table: Mapping, task: str) -> str:
+    """Who leads in a task of which the paper's table has no figures."""
+    rows = [row for row in table["rows"] if task in row["auc"]]
+    best = max(rows, key=lambda row: row["auc"][task]["value"])
+    text = (
+        f"{task}, of which the paper has no figures here: {best['title']} leads with "
+        f"{best['auc'][task]['value']:.4f}"
+    )
+    if (apart := best["difference"].get(task)) is None:
+        return text + "."
+    return text + f"; DIPN minus it is {signed(apart['value'])} ({signed_span(apart['ci95'])})."
+
+
+def in_paper(table: Mapping, task: str) -> bool:
+    """Whether the paper's table has figures of this task."""
+    return any(task in row["paper"] for row in table["rows"])
 
 
 def caption(table: Mapping, task: str) -> str:
     """Under a figure."""
+    theirs = (
+        "Diamonds: the paper's, of other data; their order is what can be compared."
+        if in_paper(table, task)
+        else "The paper has no figures of this task."
+    )
     return (
         f"Table {table['number']}, {task}. Dots: AUC of the held-out groups here, with 95 % "
-        "intervals. Diamonds: the paper's, of other data; their order is what can be "
-        "compared. Dashed: guessing."
+        f"intervals. {theirs} Dashed: guessing."
     )
 
 

@@ -68,8 +68,8 @@ class PaperTable:
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks whose AUC it shows."""
-        return [REALTIME] if self.number != 5 else [REALTIME, LONGTERM]
+        """The tasks whose AUC it shows; of table 4 the paper has only the first."""
+        return [REALTIME] if self.number == 6 else [REALTIME, LONGTERM]
 
 
 DIPN = Contender(WHOLE, "DIPN", {}, {REALTIME: 0.8429, LONGTERM: 0.8276})
