@@ -60,8 +60,9 @@ def command(
     sources += [name for name in ("history", "profile") if getattr(manifest.schema, name)]
     wanted = tables(table or [4, 5, 6], sources, [t.name for t in manifest.schema.tasks], row)
     check_packages()
-    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
     rows = contenders(wanted)
+    _check(rows, budget, samples, set_)
+    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
     runs = _runs(rows, budget, out)
     works = [
         _work(c, seed, folder, samples, budget, set_)
@@ -133,6 +134,31 @@ def _note(out: Path, **more: Any) -> dict[str, Any]:
     return facts
 
 
+def _check(rows: Sequence[Contender], budget: Budget, samples: str, more: list[str]) -> None:
+    """IntentError where a row could not be trained: now, and not hours later."""
+    from intent.config import load_config
+    from jobs.train import check_data
+
+    said = {each.partition("=")[0] for each in more}
+    for number, c in enumerate(rows):
+        if both := said & set(c.settings):
+            raise UsageError(
+                f"--set {', '.join(sorted(both))} is what makes the row {c.title} ({c.name}) what it "
+                "is: all rows would be the same. Leave it, or name other rows by --row"
+            )
+        try:
+            settings = load_config(None, _settings(c, 0, budget, more))
+            check_data(samples, settings, content=number == 0)
+        except IntentError as error:
+            raise type(error)(f"the row {c.title} ({c.name}) cannot be trained: {error}") from None
+
+
+def _settings(c: Contender, seed: int, budget: Budget, more: list[str]) -> list[str]:
+    """KEY=VALUE of a run; what the user says of all rows comes last."""
+    own = {**budget.settings, **c.settings, "train.seed": seed}
+    return [*(f"{key}={json.dumps(value)}" for key, value in own.items()), *more]
+
+
 Run = tuple["Contender", int, Path]
 
 
@@ -150,9 +176,7 @@ def _done(folder: Path) -> bool:
 def _work(c: Contender, seed: int, folder: Path, samples: str, budget: Budget, more: list[str]):
     from cluster.ray_commands import Work
 
-    settings = {**budget.settings, **c.settings, "train.seed": seed}
-    flags = [x for k, v in settings.items() for x in ("--set", f"{k}={json.dumps(v)}")]
-    flags += [x for each in more for x in ("--set", each)]
+    flags = [x for each in _settings(c, seed, budget, more) for x in ("--set", each)]
     intent = (sys.executable, "-m", "intent.cli")
     place = ("--run", str(folder.absolute()), "--samples", samples)
     log = folder.parent.parent / "logs" / f"{folder.name}.log"

@@ -39,7 +39,7 @@ BUDGETS = {
         Budget(
             "standard", 2,
             {"train.epochs": 1, "train.batch_size": 64, "train.negative_rate": 0.3,
-             "train.max_groups": 131_072},
+             "train.weigh_negatives": True, "train.max_groups": 131_072},
             1000, "one epoch, two seeds: an hour or so on two cores with windows of 64",
         ),
         Budget(
