@@ -59,6 +59,7 @@ def ask(question: Question, work: Path, preset: str) -> dict:
         prepare(place, question.data)
     flags = [x for row in question.rows for x in ("--row", row)]
     flags += [x for each in question.settings for x in ("--set", each)]
+    flags += ["--seeds", str(question.seeds)] if question.seeds else []
     return ablate(place / "samples", work / "questions" / question.name, preset, *flags)
 
 

@@ -143,8 +143,8 @@ def _check(rows: Sequence[Contender], budget: Budget, samples: str, more: list[s
     for number, c in enumerate(rows):
         if both := said & set(c.settings):
             raise UsageError(
-                f"--set {', '.join(sorted(both))} is what makes the row {c.title} ({c.name}) what it "
-                "is: all rows would be the same. Leave it, or name other rows by --row"
+                f"--set {', '.join(sorted(both))} is what makes the row {c.title} ({c.name}) what "
+                "it is: all rows would be the same. Leave it, or name other rows by --row"
             )
         try:
             settings = load_config(None, _settings(c, 0, budget, more))

@@ -46,6 +46,7 @@ class Question:
         rows: contenders besides DIPN.
         settings: KEY=VALUE for every run, on top of the preset's.
         data: other data than the tables'.
+        seeds: if not the preset's.
     """
 
     name: str
@@ -53,8 +54,48 @@ class Question:
     rows: tuple[str, ...]
     settings: tuple[str, ...] = ()
     data: Data | None = None
+    seeds: int | None = None
 
 
 FULL = Data(users=49152, days=6, rate=0.2, seed=1, length=64, cuts=2)
 QUICK = Data(users=640, days=4, rate=0.1, seed=1, length=16, cuts=4)
-QUESTIONS: dict[str, Question] = {}
+ATTENTION = ("no_attention", "no_inter_view", "no_intra_view")
+
+QUESTIONS = {
+    question.name: question
+    for question in (
+        Question(
+            "attention_scale",
+            "The model? By equations (2) and (3) every v is a share of one position's state: "
+            "with n actions it is divided by n or so, and the r of equation (4) are products "
+            "of such shares. Here v is multiplied by n (`model.attention_scale=length`), so "
+            "that attention passes something on from the first step.",
+            ATTENTION,
+            ("model.attention_scale=length",),
+        ),
+        Question(
+            "no_touch",
+            "The shop? The fusion of views is fed with swipes and taps, GBDT and RNN+DNN are "
+            "not, in the paper and here. Here DIPN gets no touch data either.",
+            ("rnn_dnn", "gbdt"),
+            ('model.sources=["browse","history","profile"]',),
+        ),
+        Question(
+            "long_windows",
+            "The windows? Merged by time, 64 actions a view are a sequence of 192; the "
+            "paper's 256 are one of 768. Here windows are the paper's, of fewer users with "
+            "more cuts.",
+            ("early_fusion", "gbdt", "rnn_dnn"),
+            data=Data(users=12288, days=6, rate=0.2, seed=1, length=256, cuts=4),
+        ),
+        Question(
+            "unweighted",
+            "The budget? Here the negatives that an epoch keeps are not weighed, so that "
+            "positives count for more. One seed, so intervals are over users alone. Such a "
+            "network cannot learn one task only, so that row is not here.",
+            ("gbdt", "rnn_dnn", "early_fusion", *ATTENTION),
+            ("train.weigh_negatives=false",),
+            seeds=1,
+        ),
+    )
+}

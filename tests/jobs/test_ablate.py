@@ -37,6 +37,20 @@ def test_a_table_that_is_not_there_is_bad_usage(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_cannot_be_trained_is_told_before_anything_is_run(tmp_path, capsys):
+    build.build_samples(tmp_path / "samples", random_logs(users=24, per_day=12), length=8)
+    told = ["ablate", "--samples", str(tmp_path / "samples"), "--out", str(tmp_path / "out"),
+            "--preset", "smoke"]  # fmt: skip
+    assert run(build_app(), [*told, "--set", "train.negative_rate=0.5"]) == 1
+    error = capsys.readouterr().err
+    assert "DIPN-no-multi-task (no_multi_task)" in error and "weigh_negatives" in error
+    assert run(build_app(), [*told, "--set", 'model.sources=["tap"]', "--table", "6"]) == 2
+    assert "all rows would be the same" in capsys.readouterr().err
+    assert run(build_app(), [*told, "--row", "gbtd"]) == 2
+    assert "gbdt_touch" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_table_5_is_rebuilt_goes_on_and_prints_the_same_again(tmp_path):
     build.build_samples(tmp_path / "samples", random_logs(users=24, per_day=12), length=8)
