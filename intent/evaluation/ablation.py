@@ -141,7 +141,7 @@ def _table(table: PaperTable, drawn: Mapping[tuple[str, str], Drawn]) -> dict:
         rows.append({
             "name": c.name, "title": c.title,
             "auc": {task: drawn[c.name, task].told() for task in tasks},
-            "paper": {task: c.paper[task] for task in table.tasks if task in c.paper},
+            "paper": {task: c.paper[task] for task in table.paper_tasks if task in c.paper},
             "difference": {
                 task: difference(drawn[WHOLE, task], drawn[c.name, task])
                 for task in tasks if c.name != WHOLE

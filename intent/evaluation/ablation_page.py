@@ -23,7 +23,7 @@ def write_page(path: Path, result: Mapping) -> Path:
     """Write the page of `intent.evaluation.ablation.judge`'s result, with what `ablate` adds."""
     figures = {
         t["number"]: [
-            {"task": task, "svg": dots(t, task), "caption": words.caption(t, task)}
+            {"task": task, "svg": dots(result, t, task), "caption": words.caption(result, t, task)}
             for task in t["tasks"]
         ]
         for t in result["tables"]
@@ -35,7 +35,7 @@ def write_page(path: Path, result: Mapping) -> Path:
     return page.write_page(path, TEMPLATE, values, "page of tables")
 
 
-def dots(table: Mapping, task: str) -> str:
+def dots(result: Mapping, table: Mapping, task: str) -> str:
     """Ours with their intervals, and the paper's, a line for each row; the best is on top."""
     rows = [r for r in table["rows"] if task in r["auc"]]
     rows.sort(key=lambda r: r["auc"][task]["value"])
@@ -52,18 +52,19 @@ def dots(table: Mapping, task: str) -> str:
         theirs = [(r["paper"][task], y) for y, r in enumerate(rows) if task in r["paper"]]
         if theirs:
             axes.plot(*zip(*theirs, strict=True), "D", color=SECOND, ms=4, mfc="none")
-        axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        if words.lowest(table, task) < words.GUESSING_SHOWN:
+            axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(rows)), [r["title"] for r in rows])
         axes.set(xlabel="AUC", ylim=(-0.6, len(rows) - 0.4))
         axes.grid(axis="y", visible=False)
 
     name = f"table-{table['number']}-{task}"
-    return svg(name, ((WIDTH_INCHES, height), place), draw, words.caption(table, task))
+    return svg(name, ((WIDTH_INCHES, height), place), draw, words.caption(result, table, task))
 
 
 def markdown(result: Mapping) -> str:
     """The same tables without figures."""
-    parts = [f"# {words.title(result)}\n", words.what(result) + "\n"]
+    parts = [f"# {words.title(result)}\n", words.summary(result) + "\n", words.what(result) + "\n"]
     for table in result["tables"]:
         tasks = table["tasks"]
         parts += [f"## Table {table['number']}: {table['title']}\n", words.finding(table) + "\n"]

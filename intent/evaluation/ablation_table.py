@@ -38,4 +38,5 @@ def show(result: Mapping, path: Path) -> None:
         console.print(words.finding(table))
         for line in table["missing"]:
             console.print(line)
+    console.print(words.what(result), style="dim")
     console.print(f"page: {path}", soft_wrap=True)

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from intent.evaluation.ablation import HOLDS, OPEN, REVERSED
-from intent.report.words import minutes, plural
+from intent.report.words import minutes, plural, span
+
+GUESSING_SHOWN = 0.65  # the line of guessing is drawn if an AUC is lower
 
 
 def simulated(result: Mapping) -> bool:
@@ -22,18 +24,31 @@ def title(result: Mapping) -> str:
     return f"Table{'s' if len(numbers) > 1 else ''} {told} of the paper, rebuilt{where}"
 
 
+def summary(result: Mapping) -> str:
+    """What was found in all tables, in two sentences."""
+    every = [o for table in result["tables"] for o in table["orderings"]]
+    dipn = next(r for t in result["tables"] for r in t["rows"] if not r["difference"])
+    aucs = " and ".join(
+        f"{auc['value']:.3f} {task}" + (f" ({span(auc['ci95'])})" if auc["ci95"] else "")
+        for task, auc in dipn["auc"].items()
+    )
+    text = f"DIPN's AUC is {aucs}."
+    return f"{text} {_counted(every)}" if len(result["tables"]) > 1 else text
+
+
 def what(result: Mapping) -> str:
     """Data and budget."""
     budget = result["budget"]
-    settings = ", ".join(f"{k}={v}" for k, v in budget["settings"].items())
-    more = f"; also {', '.join(result['set'])}" if result["set"] else ""
+    said = dict(each.partition("=")[::2] for each in result["set"])
+    settings = ", ".join(f"{k}={v}" for k, v in {**budget["settings"], **said}.items())
     positives = ", ".join(f"{n:,} {task}" for task, n in result["positives"].items())
+    took = f"; {plural(result['runs'], 'run')} took {minutes(result['seconds'])}"
     return (
         f"Source: {result['source']}. Judged on {', '.join(result['days'])}, held out: "
         f"{plural(result['groups'], 'group')} of {plural(result['users'], 'user')}, positive: "
-        f"{positives}. Preset {budget['name']}, {plural(budget['seeds'], 'seed')} of every row: "
-        f"{settings}{more}. Every row has the same budget; {plural(result['runs'], 'run')} took "
-        f"{minutes(result['seconds'])}. Intervals: 95 %, over "
+        f"{positives}. Preset {budget['name']}{', changed' if said else ''}, "
+        f"{plural(budget['seeds'], 'seed')} of every row: {settings}. Every row has the same "
+        f"budget{took if result['seconds'] else ''}. Intervals: 95 %, over "
         f"{result['resamples']:,} draws of users (seed {result['seed']}), the same for all rows: "
         f"differences are paired by user. {_seeds(result['seed_sd'])} Samples "
         f"{result['content_hash']}."
@@ -55,18 +70,8 @@ def _seeds(seed_sd: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def finding(table: Mapping) -> str:
-    """How many of the paper's orderings hold."""
-    count = Counter(o["verdict"] for o in table["orderings"])
-    total = len(table["orderings"])
-    if not total:
-        return "The paper does not compare these rows with one another."
-    parts = [
-        f"{count[kind]} {word}"
-        for kind, word in ((HOLDS, "hold here"), (REVERSED, "are reversed here"),
-                           (OPEN, "cannot be told apart"))
-        if count[kind]
-    ]  # fmt: skip
-    text = f"Of the {plural(total, 'ordering')} of the paper {', '.join(parts)}."
+    """How many of the paper's orderings hold, and which are reversed."""
+    text = _counted(table["orderings"])
     wrong = [o for o in table["orderings"] if o["verdict"] == REVERSED]
     if wrong:
         named = "; ".join(
@@ -78,12 +83,27 @@ def finding(table: Mapping) -> str:
     return " ".join([text, *(_added(table, t) for t in table["tasks"] if not in_paper(table, t))])
 
 
+def _counted(orderings: Sequence[Mapping]) -> str:
+    """ "Of the 13 orderings of the paper 9 hold here, 1 is reversed here, ..." """
+    if not orderings:
+        return "The paper does not compare these rows with one another."
+    count = Counter(o["verdict"] for o in orderings)
+    parts = [
+        f"{count[kind]} {words[count[kind] > 1]}"
+        for kind, words in ((HOLDS, ("holds here", "hold here")),
+                            (REVERSED, ("is reversed here", "are reversed here")),
+                            (OPEN, ("cannot be told apart", "cannot be told apart")))
+        if count[kind]
+    ]  # fmt: skip
+    return f"Of the {plural(len(orderings), 'ordering')} of the paper {', '.join(parts)}."
+
+
 def _added(table: Mapping, task: str) -> str:
     """Who leads in a task of which the paper's table has no figures."""
     rows = [row for row in table["rows"] if task in row["auc"]]
     best = max(rows, key=lambda row: row["auc"][task]["value"])
     text = (
-        f"{task}, of which the paper has no figures here: {best['title']} leads with "
+        f"Of {task} the paper has no figures here: {best['title']} leads with "
         f"{best['auc'][task]['value']:.4f}"
     )
     if (apart := best["difference"].get(task)) is None:
@@ -96,8 +116,14 @@ def in_paper(table: Mapping, task: str) -> bool:
     return any(task in row["paper"] for row in table["rows"])
 
 
-def caption(table: Mapping, task: str) -> str:
+def several_tasks(table: Mapping) -> bool:
+    """Whether its orderings are about more than one task."""
+    return len({o["task"] for o in table["orderings"]}) > 1
+
+
+def caption(result: Mapping, table: Mapping, task: str) -> str:
     """Under a figure."""
+    guessing = " Dashed: guessing." if lowest(table, task) < GUESSING_SHOWN else ""
     theirs = (
         "Diamonds: the paper's, of other data; their order is what can be compared."
         if in_paper(table, task)
@@ -105,8 +131,15 @@ def caption(table: Mapping, task: str) -> str:
     )
     return (
         f"Table {table['number']}, {task}. Dots: AUC of the held-out groups here, with 95 % "
-        f"intervals. {theirs} Dashed: guessing."
+        f"intervals; n = {result['groups']:,} groups of {plural(result['users'], 'user')}, "
+        f"{result['positives'][task]:,} positive. {theirs}{guessing}"
     )
+
+
+def lowest(table: Mapping, task: str) -> float:
+    """The smallest AUC that a figure has to show, the paper's among them."""
+    ours = [row["auc"][task]["value"] for row in table["rows"] if task in row["auc"]]
+    return min([*ours, *(row["paper"][task] for row in table["rows"] if task in row["paper"])])
 
 
 def name_of(table: Mapping, name: str) -> str:

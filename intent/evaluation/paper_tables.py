@@ -68,8 +68,13 @@ class PaperTable:
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks whose AUC it shows; of table 4 the paper has only the first."""
+        """The tasks whose AUC it shows."""
         return [REALTIME] if self.number == 6 else [REALTIME, LONGTERM]
+
+    @property
+    def paper_tasks(self) -> list[str]:
+        """Those of them that the paper has: its Table 4 is about the next hour."""
+        return [REALTIME, LONGTERM] if self.number == 5 else [REALTIME]
 
 
 DIPN = Contender(WHOLE, "DIPN", {}, {REALTIME: 0.8429, LONGTERM: 0.8276})
