@@ -102,7 +102,7 @@ def _judge(scores, labels, w, codes, n_users: int, resamples: int, seed: int, bi
     """The figures of one task."""
     p, y, w = metrics.check_probabilities(scores, labels, w)
     own = None if (w == 1).all() else w  # to leave them out is quicker in every resample
-    ranked = bootstrap.ranking(p, y, codes, own)
+    ranked = bootstrap.unless_few(bootstrap.ranking(p, y, codes, own), y, codes)
     auc, pr_auc = bootstrap.estimate(ranked, n_users, resamples, seed)
     averages = bootstrap.means(
         np.stack([metrics.log_losses(p, y), (p - y) ** 2, y, p], axis=1), codes, n_users, w
