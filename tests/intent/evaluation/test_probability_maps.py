@@ -122,7 +122,7 @@ def test_few_buyers_make_few_steps_and_no_certainty():
     labels = np.zeros(300, int)
     labels[np.argsort(said)[-12:]] = 1  # the best twelve, all of them
     how = fit_isotonic(said, labels)
-    assert len(how.x) < 30
+    assert sum(said.min() < x < said.max() for x in how.x) < 8
     assert 0 < how(said).min() and how(said).max() < 1
 
 
