@@ -203,8 +203,10 @@ def _notes(result: dict, tasks: Sequence[Task]) -> list[str]:
                 "so there is nothing to rank and no AUC. Evaluate on more users or days."
             )
         elif _lacks_interval(result[f"auc_{task.name}"], result["users"]):
+            which, rare = min(("positive", positives), ("negative", groups - positives),
+                              key=lambda one: one[1])  # fmt: skip
             notes.append(
-                f"{task.name}: only {positives:,} of {groups:,} groups are positive, too few "
+                f"{task.name}: only {rare:,} of {groups:,} groups are {which}, too few "
                 "users for an interval of the AUC. Evaluate on more users or days."
             )
     if result["users"] < bootstrap.FEWEST_USERS:
