@@ -1,7 +1,8 @@
 """Session features: one row of numbers for each sample group.
 
-They are made from exactly what the networks are given: the same windows (the last 256 actions at or
-before t0), history and profile, and the times of those actions. Nothing after t0 is in there.
+They are made from the windows that the networks are given (the last actions at or before t0),
+history and profile; and from the times of those actions and t0 itself, its hour and weekday, of
+which networks know less. Nothing after t0 is in there.
 
 Letters: B groups, K features.
 """

@@ -58,6 +58,7 @@ def _side(p, y, w, codes, n_users: int, bins: int) -> Statistic:
     groups_U = np.bincount(codes, w, n_users)
     means = bootstrap.means(np.stack([metrics.log_losses(p, y), p], axis=1), codes, n_users, w)
     ranked = bootstrap.ranking(p, y, codes, None if (w == 1).all() else w)
+    ranked = bootstrap.unless_few(ranked, y, codes)
 
     def statistic(w_U: np.ndarray) -> np.ndarray:
         error = np.abs(w_U @ gap_UK).sum() / (w_U @ groups_U)

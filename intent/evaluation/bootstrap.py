@@ -20,7 +20,9 @@ from intent.errors import IntentError
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
-# With fewer users than this, resampling them describes the sample and not the population.
+# With fewer users than this, resampling them describes the sample and not the population. A ranking
+# needs so many with a positive group, and so many with a negative one: to draw 500 users anew of
+# whom 4 ever buy is to draw those 4.
 FEWEST_USERS = 10
 
 
@@ -111,6 +113,14 @@ def ranking(
     return statistic
 
 
+def unless_few(statistic: Statistic, labels: np.ndarray, codes: np.ndarray) -> Statistic:
+    """The same, but NaN for each resample where fewer than `FEWEST_USERS` users have a positive
+    group, or a negative one: so no interval comes of them."""
+    if min(len(np.unique(codes[labels == label])) for label in (0, 1)) >= FEWEST_USERS:
+        return statistic
+    return lambda w_U: statistic(w_U) * np.where((w_U == 1).all(), 1.0, np.nan)
+
+
 def means(
     values_nK: np.ndarray, codes: np.ndarray, n_users: int, weights: np.ndarray | None = None
 ) -> Statistic:
@@ -131,7 +141,8 @@ def means(
 def auc_interval(scores, labels, users, *, resamples: int = 1000, seed: int = 0) -> dict:
     """ROC AUC and its interval: {"value": float, "ci95": [low, high] or None}.
 
-    None with fewer than `FEWEST_USERS` users. Arguments are [n]; users may be names or codes.
+    None with fewer than `FEWEST_USERS` users of either class. Arguments are [n]; users may be names
+    or codes.
     """
     scores, labels = np.asarray(scores, float), np.asarray(labels)
     codes, n_users = user_codes(users)
@@ -140,7 +151,7 @@ def auc_interval(scores, labels, users, *, resamples: int = 1000, seed: int = 0)
             "scores, labels and users must have one length; "
             f"got {len(scores)}, {len(labels)} and {len(codes)}"
         )
-    statistic = ranking(scores, labels, codes)
+    statistic = unless_few(ranking(scores, labels, codes), labels, codes)
     return estimate(statistic, n_users, resamples, seed)[0]
 
 

@@ -125,6 +125,7 @@ def _side(runs: Sequence[Predictions], task: str, codes: np.ndarray, n_users: in
             run.scores[task], run.labels[:, list(run.scores).index(task)], run.weights
         )
         ranked = bootstrap.ranking(p, y, codes, None if (w == 1).all() else w)
+        ranked = bootstrap.unless_few(ranked, y, codes)
         loss = bootstrap.means(metrics.log_losses(p, y)[:, None], codes, n_users, w)
         each.append(lambda w_U, r=ranked, m=loss: np.append(r(w_U), m(w_U)))
     return lambda w_U: np.mean([statistic(w_U) for statistic in each], axis=0)
@@ -154,6 +155,7 @@ def _figures(
 
 def _p(drawn_R: np.ndarray) -> float:
     """Two-sided p of a difference of 0, from the resamples; never below 2 / (R + 1)."""
+    drawn_R = drawn_R[np.isfinite(drawn_R)]
     tail = min((drawn_R <= 0).sum(), (drawn_R >= 0).sum())
     return float(min(1.0, 2 * (tail + 1) / (len(drawn_R) + 1)))
 

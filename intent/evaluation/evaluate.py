@@ -102,7 +102,7 @@ def _judge(scores, labels, w, codes, n_users: int, resamples: int, seed: int, bi
     """The figures of one task."""
     p, y, w = metrics.check_probabilities(scores, labels, w)
     own = None if (w == 1).all() else w  # to leave them out is quicker in every resample
-    ranked = bootstrap.ranking(p, y, codes, own)
+    ranked = bootstrap.unless_few(bootstrap.ranking(p, y, codes, own), y, codes)
     auc, pr_auc = bootstrap.estimate(ranked, n_users, resamples, seed)
     averages = bootstrap.means(
         np.stack([metrics.log_losses(p, y), (p - y) ** 2, y, p], axis=1), codes, n_users, w
@@ -203,8 +203,10 @@ def _notes(result: dict, tasks: Sequence[Task]) -> list[str]:
                 "so there is nothing to rank and no AUC. Evaluate on more users or days."
             )
         elif _lacks_interval(result[f"auc_{task.name}"], result["users"]):
+            which, rare = min(("positive", positives), ("negative", groups - positives),
+                              key=lambda one: one[1])  # fmt: skip
             notes.append(
-                f"{task.name}: only {positives:,} of {groups:,} groups are positive, too few "
+                f"{task.name}: only {rare:,} of {groups:,} groups are {which}, too few "
                 "users for an interval of the AUC. Evaluate on more users or days."
             )
     if result["users"] < bootstrap.FEWEST_USERS:

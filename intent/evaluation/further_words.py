@@ -78,13 +78,14 @@ def drifted(result: Mapping, task: str) -> list[str]:
         value, chance = (row["drift"][task]["psi"][key] for key in ("value", "by_chance"))
         lines.append(
             f"{row['day']} beside {found['reference']}, {what}: PSI {number(value)}, "
-            f"{moved(value, chance)}."
+            f"{moved(value, chance, found['trained'])}."
         )
     return lines
 
 
-def moved(psi: float, chance: float | None) -> str:
-    """A PSI in words."""
+def moved(psi: float, chance: float | None, learnt: bool = False) -> str:
+    """A PSI in words; `learnt` where the reference is a day that the model has learnt from."""
+    heart = "a model that knows the training day by heart and is surer there, " if learnt else ""
     if chance is None:
         return "of too few users to say whether that is more than chance"
     if psi <= chance:
@@ -92,10 +93,11 @@ def moved(psi: float, chance: float | None) -> str:
     if psi < ALIKE:
         return f"more than chance ({number(chance)}), but little (customary limit {ALIKE:g})"
     if psi < MOVED:
-        return f"more than chance ({number(chance)}): the scores have moved; watch them"
+        why = " (the model may know the training day by heart)" if learnt else ""
+        return f"more than chance ({number(chance)}): the scores have moved{why}; watch them"
     return (
-        f"far more than chance ({number(chance)}): look for a sale, a changed app or a broken log "
-        "before scores are read as probabilities, and calibrate anew"
+        f"far more than chance ({number(chance)}): look for {heart}a sale, a changed app or a "
+        "broken log before scores are read as probabilities, and calibrate anew"
     )
 
 

@@ -71,6 +71,7 @@ def gain(
     p, y, w = metrics.check_probabilities(scores, labels, weights)
     codes, n_users = bootstrap.user_codes(users)
     found = gains(p, y, codes, SHARES + POINTS, None if (w == 1).all() else w)
+    found = bootstrap.unless_few(found, y, codes)
     base = bootstrap.means(y[:, None], codes, n_users, w)
 
     def together(w_U: np.ndarray) -> np.ndarray:

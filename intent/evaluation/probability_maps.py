@@ -27,7 +27,8 @@ LOWEST, HIGHEST = 1e-30, 1 - 2.0**-24
 SCALES = (0.01, 100.0)
 FEWEST = 10  # positives, and negatives, that a fit needs
 MOST_BINS, POSITIVES_PER_BIN = 64, 5
-TAIL = np.arange(1, 11)  # logits beyond the last block that the table is continued for
+# Logits beyond the first and the last block at which the table is continued.
+TAIL = np.array([*range(1, 11), 15, 20, 30, 40, 50])
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Temperature:
 
 @dataclass(frozen=True)
 class Isotonic:
-    """Linear between knots (x, y); both rise from 0 to 1."""
+    """Linear between knots (x, y), both rising; x from 0 to 1, y between them."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -109,9 +110,10 @@ def fit_isotonic(scores, labels, weights=None) -> Isotonic:
     """Isotonic regression of the labels on bins of the scores; arguments as in `fit_temperature`.
 
     Bins of equal count, at least `POSITIVES_PER_BIN` positives each on average, keep single groups
-    from making steps. In each bin one more group is assumed that buys at the base rate, so no
-    probability is 0 or 1. A knot stands at the mean score of a block. Beyond the last block its
-    shift of the logit is kept, below the first its ratio.
+    from making steps. In each bin one more group is assumed that buys at the base rate. A knot
+    stands at the mean score of a block. Beyond the first and the last block, where nothing was
+    seen, it goes on as a temperature does that makes no score surer: so no probability is 0 or 1,
+    whatever the score.
     """
     from sklearn.isotonic import isotonic_regression
 
@@ -128,13 +130,20 @@ def fit_isotonic(scores, labels, weights=None) -> Isotonic:
     block = np.cumsum(np.concatenate([[0], np.diff(rate) > 0]).astype(int))
     knots_x = np.bincount(block, mass * x) / np.bincount(block, mass)
     knots_y = rate[np.unique(block, return_index=True)[1]]
-    knots_x = np.clip(knots_x, 1e-9, 1 - 1e-9)
-    offset = logit(knots_y[-1]) - logit(knots_x[-1])
-    tail = logit(knots_x[-1]) + TAIL
-    knots_x = np.concatenate([[0.0], knots_x, _sigmoid(tail), [1.0]])
-    knots_y = np.concatenate([[0.0], knots_y, _sigmoid(tail + offset), [1.0]])
+    knots_x = np.clip(knots_x, LOWEST, HIGHEST)
+    scale = fit_temperature(p, y, w, surest=1.0).scale
+
+    def beyond(block: int, ends: np.ndarray) -> np.ndarray:
+        """What is made of the scores whose logits are `ends`."""
+        return _sigmoid(logit(knots_y[block]) + scale * (ends - logit(knots_x[block])))
+
+    low, high = logit(knots_x[0]) - TAIL[::-1], logit(knots_x[-1]) + TAIL
+    low = np.concatenate([logit([0.0]), low[low > logit(0.0)]])
+    high = np.concatenate([high[high < logit(1.0)], logit([1.0])])
+    at_low, at_high = beyond(0, low), beyond(-1, high)
+    knots_x = np.concatenate([[0.0], _sigmoid(low[1:]), knots_x, _sigmoid(high[:-1]), [1.0]])
+    knots_y = np.concatenate([at_low, knots_y, at_high])
     rising = np.concatenate([[True], (np.diff(knots_x) > 0) & (np.diff(knots_y) > 0)])
-    rising[-1] = knots_x[-2] < 1 and knots_y[-2] < 1
     return Isotonic(tuple(knots_x[rising].tolist()), tuple(knots_y[rising].tolist()))
 
 

@@ -114,6 +114,7 @@ def by_slice(
 def _figures(p, y, w, codes, n_users: int, resamples: int, seed: int) -> dict:
     p, y, w = metrics.check_probabilities(p, y, w)
     ranked = bootstrap.ranking(p, y, codes, None if (w == 1).all() else w)
+    ranked = bootstrap.unless_few(ranked, y, codes)
     means = bootstrap.means(np.stack([y, p], axis=1), codes, n_users, w)
 
     def together(w_U: np.ndarray) -> np.ndarray:

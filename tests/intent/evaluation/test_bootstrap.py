@@ -101,6 +101,17 @@ def test_no_interval_where_there_can_be_none():
     assert math.isnan(none["value"]) and none["ci95"] is None
 
 
+@pytest.mark.parametrize("rare", [0, 1])
+def test_ten_users_of_either_class_make_an_interval_and_nine_do_not(rare):
+    """Of 300 users only these few tell what the AUC hangs on; their groups are many."""
+    rng = np.random.default_rng(10)
+    users = np.repeat(np.arange(300), 4)
+    for few in (9, 10):
+        labels = np.where(users < few, rare, 1 - rare)
+        found = bootstrap.auc_interval(rng.normal(labels), labels, users, resamples=50)
+        assert 0.5 < found["value"] < 1 and (found["ci95"] is None) == (few < 10)
+
+
 @pytest.mark.parametrize("levels", [None, 4])
 def test_the_spread_is_delong_s_where_every_group_has_a_user_of_its_own(levels):
     """A closed form: the variance of an AUC of independent groups (DeLong et al. 1988)."""

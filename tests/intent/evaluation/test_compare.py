@@ -145,6 +145,15 @@ def test_few_users_give_no_verdict():
     assert any("too few users" in line for line in compared(result))
 
 
+def test_few_buyers_among_many_users_give_no_verdict():
+    a, b = shop(0.1), shop(2.0)
+    labels = a.labels * np.isin(a.users, a.users[a.labels[:, 1] == 1][:4])[:, None]
+    assert 0 < labels[:, 1].sum() and len(np.unique(a.users)) == 150
+    auc = compare(*(replace(p, labels=labels) for p in (a, b)), resamples=100)["tasks"]["longterm"]
+    assert auc["auc"]["verdict"] == "not told apart" and auc["auc"]["p"] is None
+    assert auc["log_loss"]["difference"]["ci95"] is not None
+
+
 def test_verdict_knows_what_is_better():
     above, below = {"ci95": [0.01, 0.02]}, {"ci95": [-0.02, -0.01]}
     assert verdict("auc", above) == verdict("log_loss", below) == "A is better"

@@ -90,8 +90,10 @@ def test_days_are_compared_with_a_training_day_or_with_the_first():
     assert quiet < 0.05 < 0.25 < loud
     lines = drifted({"drift": found}, "realtime")
     assert len(lines) == 2 and "far more than chance" in lines[1]
+    assert "knows the training day by heart" in lines[1]
     alone = drift(held_out, resamples=50)
     assert (alone["reference"], alone["trained"]) == ("2024-10-05", False)
+    assert "by heart" not in drifted({"drift": alone}, "realtime")[0]
     single = drift(predictions([(20_001, day(rng))]))
     assert single["reference"] is None
     assert "Only one day" in drifted({"drift": single}, "realtime")[0]

@@ -133,7 +133,11 @@ def test_too_few_users_or_buyers_for_an_interval():
     labels[:] = 0
     labels[0] = 1
     result = evaluate(scores, labels, users, TASKS, resamples=50)
-    assert result["auc_realtime"]["ci95"] is None and "only 1 of 320" in result["notes"][0]
+    assert result["auc_realtime"]["ci95"] is None
+    assert "only 1 of 320 groups are positive" in result["notes"][0]
+    result = evaluate(scores, 1 - labels, users, TASKS, resamples=50)
+    assert result["pr_auc"]["realtime"]["ci95"] is None
+    assert "only 1 of 320 groups are negative" in result["notes"][0]
 
 
 def test_only_the_tasks_of_the_model():
