@@ -35,6 +35,7 @@ def write_explanation(path: str | Path, explanation: Explanation, task: str, act
         "largest": max(abs(part["effect"][task]) for part in told["parts"]) or 1,
         "views": [_view(view, told, task, actions) for view in told["views"]],
         "pairs": [_pair(pair, explanation) for pair in by_effect(told["pairs"], task)],
+        "attends": bool(explanation.attention.intra or explanation.attention.inter),
         "words": explain_words,
         "before": before,
     }

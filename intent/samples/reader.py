@@ -1,7 +1,7 @@
 """The reader: batches of sample groups for one rank, in the order of the epoch plan.
 
-Petastorm reads the row groups that the plan needs, ahead of time, and decodes them in its threads;
-the pool holds their tracks; batches are sliced out of it.
+Petastorm reads the row groups that the plan needs, ahead of time, and decodes them in its threads
+(`intent.samples.shares`); the pool holds their tracks; batches are sliced out of it.
 """
 
 from __future__ import annotations
@@ -13,26 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from intent.errors import IntentError
-from intent.samples import controls, memory
 from intent.samples import manifest as manifests
+from intent.samples import memory
 from intent.samples.feed import Batch, ahead, filled
 from intent.samples.manifest import Manifest
 from intent.samples.plan import ORDER, EpochPlan, Stay
 from intent.samples.pool import Pool
-from intent.samples.rowgroups import read_row_groups
 from intent.samples.shard_files import check_files
-from intent.samples.spread import draw, kept_negatives, spread
-from intent.samples.undersampling import is_negative
-from intent.samples.units import Unit, needed_columns, read_unit
+from intent.samples.shares import AHEAD, read_shares
+from intent.samples.spread import kept_negatives
 from intent.schema import Schema
 
 SHORTEST = 16  # actions of the shortest windows that batches of like lengths are cut to
 TOGETHER = 1024  # groups that are sliced out at once
-AHEAD = 4  # batches that are made ahead of time, and row groups that are read ahead
-Share = tuple[Unit, np.ndarray, np.ndarray]  # what `Pool.add` takes
 CONTROLS = {"random_labels", "reversed_labels"}
 NOT_OF_THE_ORDER = {
     "root",
@@ -105,6 +100,21 @@ class TrackFeed:
             else replace(self, rank=rank, world=world)
         )
 
+    @cached_property
+    def units(self) -> list[tuple[str, int]]:
+        """(shard, row group) of every unit, in the manifest's order."""
+        return [(s.path, g) for s in self.manifest.shards for g in range(len(s.row_groups))]
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Groups in each unit."""
+        return np.array([n for s in self.manifest.shards for n in s.row_groups], np.int64)
+
+    @cached_property
+    def negatives(self) -> np.ndarray:
+        """Negatives in each unit."""
+        return np.array([n for s in self.manifest.shards for n in s.negatives], np.int64)
+
     def steps(self, epoch: int) -> int:
         """Steps of an epoch."""
         return self.plan(epoch).steps
@@ -115,15 +125,15 @@ class TrackFeed:
 
     def plan(self, epoch: int) -> EpochPlan:
         """The order of an epoch; the same on every rank."""
-        sizes = self._sizes - self._negatives
-        sizes += kept_negatives(self._negatives, self.negative_rate, self.seed, epoch)
+        sizes = self.sizes - self.negatives
+        sizes += kept_negatives(self.negatives, self.negative_rate, self.seed, epoch)
         if not sizes.any():
             raise IntentError(
                 f"negative_rate={self.negative_rate:g} leaves no group in epoch {epoch}, and there "
                 "are no positive ones: raise it"
             )
         # What a row group takes in memory are its tracks, however few of its groups are kept.
-        pool = int(self.pool * sizes.sum() / self._sizes.sum())
+        pool = int(self.pool * sizes.sum() / self.sizes.sum())
         return EpochPlan(
             tuple(sizes.tolist()), self.seed, epoch, self.batch, pool, self.shuffle,
             self.limit, self.bucket_lengths,
@@ -151,28 +161,13 @@ class TrackFeed:
                 )
         return state["epoch"], state["step"]
 
-    @cached_property
-    def _units(self) -> list[tuple[str, int]]:
-        """(shard, row group) of every unit, in the manifest's order."""
-        return [(s.path, g) for s in self.manifest.shards for g in range(len(s.row_groups))]
-
-    @cached_property
-    def _sizes(self) -> np.ndarray:
-        """Groups in each unit."""
-        return np.array([n for s in self.manifest.shards for n in s.row_groups], np.int64)
-
-    @cached_property
-    def _negatives(self) -> np.ndarray:
-        """Negatives in each unit."""
-        return np.array([n for s in self.manifest.shards for n in s.negatives], np.int64)
-
     def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
         memory.steady()
         plan = self.plan(epoch)
         stays = plan.stays(self.rank, self.world, start)
-        loaded = self._read(epoch, plan, [s.unit for s in stays])
+        loaded = read_shares(self, plan, [s.unit for s in stays])
         pool = Pool(self.schema, len(plan.sizes), self.fusion, self.action_times)
-        room = sum(self._sizes[s.unit] for s in stays if s.first == stays[0].first)
+        room = sum(self.sizes[s.unit] for s in stays if s.first == stays[0].first)
         inside: list[Stay] = []
         # A few steps at once, if their windows have one length: small arrays cost their overhead.
         together = 1 if self.bucket_lengths else max(TOGETHER * self.world // self.batch, 1)
@@ -197,64 +192,6 @@ class TrackFeed:
             loaded.close()
             pool.clear()
             memory.give_back()
-
-    def _read(self, epoch: int, plan: EpochPlan, numbers: list[int]) -> Iterator[Share]:
-        """What the pool takes in, for each of the units `numbers`."""
-        stored, sessions = self.manifest.schema, self.manifest.settings.get("session_gap_minutes")
-        # Times are wanted where sessions end windows, where views are merged by time, or to count.
-        times = None if self.fusion or self.action_times or sessions else ()
-        whole = replace(self.schema, tasks=stored.tasks)  # who is a negative, all tasks tell
-        columns = [stored.tasks.index(task) for task in self.schema.tasks]
-
-        def decode(table: pa.Table, place: int) -> Share:
-            number = numbers[place]
-            unit = read_unit(table, stored, whole, times)
-            negative = is_negative(unit.labels)
-            if unit.groups != self._sizes[number] or negative.sum() != self._negatives[number]:
-                raise IntentError(
-                    f"it has {unit.groups} groups, {negative.sum()} of them negative; the manifest "
-                    f"says {self._sizes[number]} and {self._negatives[number]}: the shard was "
-                    "replaced; build the samples again"
-                )
-            key = (self.seed, epoch, number)
-            order = draw(negative, plan.sizes[number], *key)
-            if self.shuffle:
-                order = order[spread(unit.rows[order], *key)]
-            labels = unit.labels[:, columns]
-            if self.random_labels:
-                labels = controls.by_lot(self._kept_rates, len(labels), self.seed, number)
-            return replace(unit, schema=self.schema, labels=labels), order, self._weigh(negative)
-
-        largest = int(self._sizes.max())
-        shares = read_row_groups(
-            str(self.root),
-            [self._units[number] for number in numbers],
-            needed_columns(self.schema),
-            prefetch=min(max(self.pool // self.world // (2 * largest), 1), AHEAD),
-            sizes={s.path: s.size for s in self.manifest.shards},
-            convert=decode,
-        )
-        if not self.reversed_labels:
-            return shares
-        of_all = (str(self.root), self._units, numbers, stored, columns, self.seed)
-        return controls.reversed_labels(shares, *of_all)
-
-    @cached_property
-    def _kept_rates(self) -> np.ndarray:
-        """The tasks' base rates among the groups that an epoch has."""
-        seen = 1 if self.weigh_negatives else self.negative_rate
-        kept = self._sizes.sum() - (1 - seen) * self._negatives.sum()
-        rates = [self.manifest.label_rate(task.name) for task in self.schema.tasks]
-        return np.array(rates) * self._sizes.sum() / kept
-
-    def _weigh(self, negative: np.ndarray) -> np.ndarray:
-        """Weights in the loss, of which groups are negative."""
-        weights = np.ones(len(negative), np.float32)
-        if self.weigh_negatives and self.negative_rate < 1:
-            weights[negative] = 1 / self.negative_rate
-            share = self._negatives.sum() / self._sizes.sum()
-            weights *= 1 - share + share * self.negative_rate
-        return weights
 
     def _assemble(
         self, pool: Pool, plan: EpochPlan, first: int, index: np.ndarray

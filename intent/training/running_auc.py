@@ -41,7 +41,11 @@ def empty_counts(tasks: int) -> np.ndarray:
 
 
 def auc_of_counts(counts: np.ndarray) -> list[float]:
-    """AUC of each task of a histogram [T, 2, BINS]; scores within a bin count as ties."""
+    """AUC of each task of a histogram [T, 2, BINS]; scores within a bin count as ties.
+
+    So it is off the exact one by at most half of the share of pairs (a positive, a negative) that
+    are in one bin, and by nothing where scores that differ are never in one.
+    """
     result = []
     for negative, positive in counts.astype(np.float64):
         pairs = negative.sum() * positive.sum()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn import metrics as sk
 
 from intent import metrics
@@ -59,6 +60,39 @@ def test_closed_forms():
     assert metrics.entropy(0.0) == 0
     # A constant score equal to the base rate costs exactly the entropy of the base rate.
     assert metrics.log_loss([0.25] * 4, [1, 0, 0, 0]) == pytest.approx(metrics.entropy(0.25))
+
+
+@pytest.mark.parametrize("gap, spread", [(0.0, 1.0), (0.8, 1.0), (1.5, 0.5), (0.5, 3.0)])
+def test_the_auc_of_two_normal_distributions(gap, spread):
+    """Negatives N(0, 1), positives N(gap, spread): AUC = Phi(gap / sqrt(1 + spread^2)).
+
+    Not drawn but laid out at the quantiles, so that nothing is left to luck; the second half of the
+    test has ties: scores in steps, for which the sum over steps is the closed form.
+    """
+    n = 4000
+    middle = norm.ppf((np.arange(n) + 0.5) / n)
+    scores, labels = np.concatenate([middle, gap + spread * middle]), np.repeat([0, 1], n)
+    truth = norm.cdf(gap / np.hypot(1, spread))
+    assert metrics.roc_auc(scores, labels) == pytest.approx(truth, abs=5e-4)
+    assert metrics.roc_auc(np.exp(scores), labels) == metrics.roc_auc(scores, labels)
+    steps = np.arange(-60, 60)
+    false, true = (
+        np.diff(norm.cdf(np.append(steps, 60) / s, g / s)) for s, g in ((1, 0), (spread, gap))
+    )
+    below = np.cumsum(false) - false
+    weighed = np.concatenate([false, true])
+    auc = metrics.roc_auc(np.tile(steps, 2), np.repeat([0, 1], len(steps)), weighed)
+    assert auc == pytest.approx(float(true @ (below + false / 2)))
+    assert metrics.roc_auc(np.floor(scores), labels) == pytest.approx(auc, abs=2e-3)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5, 0.1])
+def test_the_auc_of_two_exponential_distributions(rate):
+    """Negatives of rate 1, positives of a lower rate: AUC = 1 / (1 + rate)."""
+    n = 4000
+    waits = -np.log1p(-(np.arange(n) + 0.5) / n)
+    auc = metrics.roc_auc(np.concatenate([waits, waits / rate]), np.repeat([0, 1], n))
+    assert auc == pytest.approx(1 / (1 + rate), abs=5e-4)
 
 
 def test_one_sure_and_wrong_score_costs_much_but_not_infinitely_much():

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from intent.training.comm import Unwatched
+
 PATIENCE_S = 60
 
 
-class ThreadRank:
+class ThreadRank(Unwatched):
     """The communicator of one of `size` threads. Only where nothing is compiled.
 
     Attributes:
         sent: bytes of each collective's own tensor, by name.
     """
-
-    elastic = False
 
     def __init__(self, rank: int, size: int, barrier: threading.Barrier, board: list) -> None:
         self.rank, self.size = rank, size

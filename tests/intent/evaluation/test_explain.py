@@ -12,7 +12,7 @@ from intent.evaluation.explain import explain
 from intent.evaluation.explain_page import write_explanation
 from intent.evaluation.explain_table import show
 from intent.evaluation.explain_words import by_effect, stands_out
-from intent.models import dipn
+from intent.models import build, dipn
 from intent.samples import manifest as manifests
 from intent.samples import peek
 from intent.schema import BROWSE
@@ -182,3 +182,36 @@ def test_any_sources_can_be_shown_empty_windows_too(groups, sources, tmp_path, c
     for pair in found.told["pairs"]:  # r is 0 already, for one of the two is empty
         assert pair["links"] == [] and set(pair["effect"].values()) == {0.0}
         assert "a view is empty" in out
+
+
+@pytest.mark.parametrize(
+    "kind", ["cnn", *(pytest.param(k, marks=pytest.mark.slow) for k in ("lstm", "rnn_dnn"))]
+)
+def test_a_baseline_is_explained_by_what_it_does_without_each_part(groups, kind, tmp_path, capsys):
+    """It has no attention, and nobody claims any."""
+    unit, index = with_carts(groups, 1)
+    config = ModelConfig(**SIZES, kind=kind)
+    model = drawn(build(unit.schema, config), 0.3)
+    found = explain(model, unit, index, DICTIONARIES, config)
+    told = found.told
+    inputs = unit.inputs(np.array([index]))
+    assert list(told["views"]) == ["browse"] and "history" in told and "profile" in told
+
+    def scores(inputs):
+        logits = model({n: inputs[n] for n in model.input}, training=False)
+        return {task: sigmoid(float(logit[0])) for task, logit in logits.items()}
+
+    whole, unknown = scores(inputs), scores(inputs | {"profile": 0 * inputs["profile"]})
+    assert told["scores"] == pytest.approx(whole, abs=1e-5)
+    (profile,) = [p for p in told["parts"] if p["part"] == "source" and p["name"] == "profile"]
+    for task, effect in profile["effect"].items():
+        assert effect == pytest.approx(whole[task] - unknown[task], abs=1e-5)
+    actions = told["views"]["browse"]
+    assert len(actions) == LENGTH and all(a["attention"] is None for a in actions)
+    assert max(abs(a["effect"]["realtime"]) for a in actions) > 1e-4
+    assert told["pairs"] == [] and not found.attention.intra and not found.attention.inter
+    told.update({"source": "test", "notes": []})
+    show(found, "realtime", 8)
+    html = write_explanation(tmp_path / "page.html", found, "realtime", 8).read_text()
+    for text in (html, capsys.readouterr().out):
+        assert "Pairs of views" not in text and "ttention" not in text

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from intent.samples import reader, rowgroups
+from intent.samples import rowgroups, shares
 from intent.samples.petastorm_compat import install
 from intent.samples.reader import AHEAD, TrackFeed
 from intent.samples.rowgroups import read_row_groups
@@ -169,7 +169,7 @@ def test_giants_are_too_many_where_they_are_only_counted(many, started, monkeypa
     def counting(*args, **options):
         return read_row_groups(*args, **{**options, "prefetch": AHEAD})
 
-    monkeypatch.setattr(reader, "read_row_groups", counting)
+    monkeypatch.setattr(shares, "read_row_groups", counting)
     rank = replace(many, batch=1, pool=8)
     batches = rank.batches(0)
     out = len(ids(next(batches)))
