@@ -124,7 +124,8 @@ def connect(address: str | None, workers: int, resources: dict[str, float]) -> N
     if address is None and "RAY_ADDRESS" not in os.environ:
         cores = max(len(os.sched_getaffinity(0)), round(workers * resources.get("CPU", 0)))
         try:
-            ray.init(num_cpus=cores, include_dashboard=False, **quiet)
+            # "local", or Ray would look for a cluster that runs here, and refuse to be given cores.
+            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
         except Exception as error:  # Ray has no class of its own for this
             told = str(error).strip().splitlines()
             raise IntentError(
