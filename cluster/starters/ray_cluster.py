@@ -136,4 +136,9 @@ def connect(address: str | None, workers: int, resources: dict[str, float]) -> N
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise IntentError(f"cannot reach Ray at {address or 'RAY_ADDRESS'}: {error}") from error
+        hint = (
+            "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token, RAY_AUTH_MODE=token"
+        )
+        raise IntentError(
+            f"cannot reach Ray at {address or 'RAY_ADDRESS'}: {error}{hint}"
+        ) from error
