@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import typer
 from intent.errors import IntentError, UsageError
 
 if TYPE_CHECKING:
+    from cluster.tune.work import Heard, Work
     from intent.evaluation.budgets import Budget
     from intent.evaluation.paper_tables import Contender
     from intent.samples.manifest import Manifest
@@ -48,7 +50,6 @@ def command(
     Writes OUT/runs/NAME-SEED (ordinary run folders), and OUT/tables.html, tables.md, tables.json.
     The same command goes on where it was stopped; runs that are evaluated are not run again.
     """
-    from cluster.ray_commands import run_all
     from intent.evaluation.ablation_page import check_packages, markdown, write_page
     from intent.evaluation.paper_tables import contenders, tables
     from intent.samples.reader import open_samples
@@ -65,23 +66,12 @@ def command(
     _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
     runs = _runs(rows, budget, out)
     works = [
-        _work(c, seed, folder, samples, budget, set_)
+        _work(c, seed, folder, samples, budget, set_, cpus)
         for c, seed, folder in runs if not _done(folder)
     ]  # fmt: skip
     _tell(f"{len(runs)} runs of {len(rows)} configurations, {len(runs) - len(works)} of them there")
-    failed, began, before = [], time.monotonic(), _note(out).get("seconds", 0.0)
-    for number, ended in enumerate(run_all(works, cpus, address), 1):
-        _tell(f"{number} of {len(works)}: {ended.name} {'failed' if ended.status else 'done'}")
-        _note(out, seconds=round(before + time.monotonic() - began, 1))
-        if ended.status:
-            failed.append(ended)
-    if failed:
-        one = failed[0]
-        _tell(one.tail)
-        raise IntentError(
-            f"{len(failed)} of {len(works)} runs failed, the first is {one.name} (its log: "
-            f"{out / 'logs' / one.name}.log): mend that and give the same command again"
-        )
+    if works:
+        _run_all(works, out, address)
     result = _judge(wanted, runs, budget, set_, manifest, samples)
     result |= {"seconds": _note(out).get("seconds", 0.0), "runs": len(runs)}
     write_atomically(out / "tables.json", json.dumps(result, indent=1))
@@ -173,15 +163,51 @@ def _done(folder: Path) -> bool:
     return (folder / "evaluation.json").exists()
 
 
-def _work(c: Contender, seed: int, folder: Path, samples: str, budget: Budget, more: list[str]):
-    from cluster.ray_commands import Work
+def _work(
+    c: Contender, seed: int, folder: Path, samples: str, budget: Budget, more: list[str], cpus: int
+) -> Work:
+    from cluster.tune.work import Work
 
     flags = [x for each in _settings(c, seed, budget, more) for x in ("--set", each)]
-    intent = (sys.executable, "-m", "intent.cli")
+    intent = ("-m", "intent.cli")
     place = ("--run", str(folder.absolute()), "--samples", samples)
     log = folder.parent.parent / "logs" / f"{folder.name}.log"
     train = (*intent, "train", *place, *flags)
-    return Work(folder.name, (train, (*intent, "evaluate", *place)), log.absolute())
+    commands = (train, (*intent, "evaluate", *place))
+    return Work(
+        folder.name, str(folder.absolute()), commands, 1, cpus, os.getcwd(), str(log.absolute())
+    )
+
+
+def _run_all(works: list[Work], out: Path, address: str | None) -> None:
+    """Run them on Ray; IntentError where one fails, once the others have ended."""
+    from cluster.tune.driver import run_works
+
+    ended, failed = [], []
+    began, before = time.monotonic(), _note(out).get("seconds", 0.0)
+
+    def hear(news: Heard) -> None:
+        if news.what in ("ended", "failed"):
+            ended.append(news)
+            failed.extend([news] * (news.what == "failed"))
+            done = "done" if news.what == "ended" else "failed"
+            _tell(f"{len(ended)} of {len(works)}: {news.id} {done}")
+            _note(out, seconds=round(before + time.monotonic() - began, 1))
+        elif news.what == "again":
+            _tell(f"{news.id} is begun again: {news.why}")
+
+    cut = run_works(works, hear, lambda: False, scratch=out / ".ray", address=address)
+    if cut == "full":
+        raise IntentError(f"the disk is full ({out}): free some space and run it again")
+    if cut and len(ended) < len(works):
+        left = len(works) - len(ended)
+        raise IntentError(f"stopped by {cut} with {left} runs left: the same command goes on")
+    if failed:
+        one = failed[0]
+        raise IntentError(
+            f"{len(failed)} of {len(works)} runs failed, the first is {one.id}: {one.why} (its "
+            f"log: {out / 'logs' / one.id}.log): mend that and give the same command again"
+        )
 
 
 def _judge(wanted, runs: Sequence[Run], budget: Budget, more, manifest: Manifest, samples) -> dict:

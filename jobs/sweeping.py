@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cluster.tune.work import Heard, Work
     from intent.config import IntentConfig
     from intent.samples.manifest import Manifest
+    from intent.sweep.curve import Score
     from intent.sweep.ledger import Ledger
     from intent.sweep.space import Space
 
@@ -77,14 +78,20 @@ def asked_of(
 def work_of(
     ledger: Ledger, samples: str, settings: IntentConfig, np: int, cores: int, id: str
 ) -> Work:
-    """The training of a trial: `intent train`, through the launcher where it has several ranks."""
+    """The training of a trial: `intent train`, through the launcher where it has several ranks.
+
+    What is fitted without epochs is one process with the cores of all ranks.
+    """
     from cluster.tune.work import Work
+    from intent.models.sources import is_counted
     from jobs.launching import worker_arguments
 
     run = str(ledger.run(id).absolute())
     argv = ["-m", "jobs.train", *worker_arguments(samples, run, settings, as_json=False)]
+    if is_counted(settings.model):
+        return Work(id, run, (tuple(argv),), 1, np * cores, os.getcwd(), halved=False)
     argv += ["--np", str(np)] if np > 1 else []
-    return Work(id, run, tuple(argv), np, cores, os.getcwd())
+    return Work(id, run, (tuple(argv),), np, cores, os.getcwd())
 
 
 def finish(ledger: Ledger, space: Space, manifest: Manifest) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def finish(ledger: Ledger, space: Space, manifest: Manifest) -> dict[str, Any]:
     from intent.sweep.promote import promote
 
     for trial in ledger.trials.values():
-        _measure(ledger, trial.id)
+        measure(ledger, trial.id)
     winner = ledger.winner()
     ledger.best = winner.id if winner else None
     if winner is not None:
@@ -133,13 +140,14 @@ def run_waiting(
     from cluster.tune.driver import run_works
     from cluster.tune.halving import Halving
     from intent.progress import progress
-    from intent.sweep.curve import scores_of
 
     asked = ledger.asked
     waiting = {work.id for work in works}
     past = {}
     for id in ledger.trials:
-        scores = [(score.epoch, score.value) for score in scores_of(ledger.run(id))]
+        if ledger.fitted(id):
+            continue
+        scores = [(score.epoch, score.value) for score in _scores(ledger, id)]
         # Whether the last of a trial that had not ended was decided on, nobody knows any more.
         past[id] = scores[:-1] if id in waiting else scores
     halving = Halving(asked["max_epochs"], asked["grace"], asked["reduction"], past)
@@ -151,8 +159,8 @@ def run_waiting(
             if ledger.trials[news.id].state != "waiting":
                 return  # what has ended stays so, whatever becomes of its actor
             if news.what in ("ended", "stopped", "failed"):
-                ledger.note(news.id, state=news.what, reason=news.why)
-                _measure(ledger, news.id)
+                ledger.note(news.id, state=news.what, reason=news.why, epochs=news.epoch)
+                measure(ledger, news.id)
                 try:
                     ledger.save()
                 except OSError as error:  # nothing that ends now would be known: end
@@ -182,16 +190,28 @@ def run_waiting(
         raise IntentError(f"stopped by {cut} with {left} trials left: the same command goes on")
 
 
-def _measure(ledger: Ledger, id: str) -> None:
-    """Note what the run of a trial says of itself."""
-    from intent.sweep.curve import kept, scores_of
+def _scores(ledger: Ledger, id: str) -> list[Score]:
+    """The validations of a trial that count.
 
-    scores = scores_of(ledger.run(id))
+    One that was stopped may have come to another before it had ended: how far, is a matter of
+    chance, and what a sweep tells must not be.
+    """
+    from intent.sweep.curve import scores_of
+
+    trial, scores = ledger.trials[id], scores_of(ledger.run(id))
+    return scores[: trial.epochs] if trial.state == "stopped" else scores
+
+
+def measure(ledger: Ledger, id: str) -> None:
+    """Note what the run of a trial says of itself."""
+    from intent.sweep.curve import kept
+
+    scores, fitted = _scores(ledger, id), ledger.fitted(id)
     chosen = kept(scores, ledger.asked["settings"]["train"]["keep_best"])
     ledger.note(
         id,
         score=chosen.value if chosen else None,
-        epoch=chosen.epoch if chosen else None,
-        epochs=len(scores),
+        epoch=chosen.epoch if chosen and not fitted else None,
+        epochs=0 if fitted else len(scores),
         groups=scores[-1].groups if scores else 0,
     )

@@ -123,9 +123,22 @@ def connect(address: str | None, workers: int, resources: dict[str, float]) -> N
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None and "RAY_ADDRESS" not in os.environ:
         cores = max(len(os.sched_getaffinity(0)), round(workers * resources.get("CPU", 0)))
-        ray.init(num_cpus=cores, include_dashboard=False, **quiet)
+        try:
+            # "local", or Ray would look for a cluster that runs here, and refuse to be given cores.
+            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+        except Exception as error:  # Ray has no class of its own for this
+            told = str(error).strip().splitlines()
+            raise IntentError(
+                f"Ray did not start on this machine ({told[0] if told else type(error).__name__}): "
+                "is it overloaded, or short of memory? Then give the same command again later"
+            ) from error
         return
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise IntentError(f"cannot reach Ray at {address or 'RAY_ADDRESS'}: {error}") from error
+        hint = (
+            "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token, RAY_AUTH_MODE=token"
+        )
+        raise IntentError(
+            f"cannot reach Ray at {address or 'RAY_ADDRESS'}: {error}{hint}"
+        ) from error

@@ -63,5 +63,8 @@ class Halving(FIFOScheduler):
         return self._asha.on_trial_result(None, self._known[id], result)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """See TrialScheduler."""
-        return self.decide(trial.config["work"]["id"], result["epoch"], result.get("score"))
+        """See TrialScheduler. A work that is not `halved` goes on, and sets no bar for others."""
+        work = trial.config["work"]
+        if not work["halved"]:
+            return TrialScheduler.CONTINUE
+        return self.decide(work["id"], result["epoch"], result.get("score"))

@@ -1,11 +1,11 @@
-"""A trial of Ray Tune that is a training process.
+"""A trial of Ray Tune that is a process, or one after another.
 
-The process is the ordinary command in the ordinary run directory. So TensorFlow lives and dies with
-it, SIGTERM ends it with a checkpoint, and whoever starts the same command again goes on from there:
+A process is an ordinary command in an ordinary run directory. So TensorFlow lives and dies with it,
+SIGTERM ends it with a checkpoint, and whoever starts the same command again goes on from there:
 when Ray makes a trial anew, nothing needs to be restored.
 
-What it writes goes to RUN/train.log, which is locked as long as the process lives: two trials never
-train in one folder, even when a node or the whole sweep was lost and came again.
+What it writes goes to a log, which is locked as long as the process lives: two trials never work in
+one folder, even when a node or the whole sweep was lost and came again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,11 +26,10 @@ from ray import tune
 
 from cluster.endings import TOLD, in_words
 from cluster.launch import THREADS
-from cluster.processes import LAUNCHER, STOP_S
+from cluster.processes import LAUNCHER, STOP_S, end_with_parent
 from cluster.tune.work import Work
 from intent.errors import IntentError
 from intent.sweep.curve import scores_of
-from intent.training.run_dir import LOG
 
 LOOK_S = 0.5  # between two looks at the process
 NEWS_S = 2.0  # after which a step ends without news: nothing can reach a trial within a step
@@ -47,18 +47,12 @@ class Training(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Start the process, once no other has the run."""
+        """Start the first process, once no other has the run."""
         self.work = Work(**config["work"])
         self.epoch, self.score = 0, None
+        self.left = list(self.work.commands)
         self.process: subprocess.Popen | None = None
-        run = Path(self.work.run)
-        try:
-            run.mkdir(parents=True, exist_ok=True)
-            with _lock(run / LOG) as log:  # from here on, the process alone has it
-                self.began = log.tell()
-                self.process = _start(self.work, log)
-        except OSError as error:
-            self.problem = error
+        self._start_next()
 
     def step(self) -> dict[str, Any]:
         """The next validation, or the end, or after NEWS_S what is known already."""
@@ -89,16 +83,33 @@ class Training(tune.Trainable):
                     os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
 
+    def _start_next(self) -> None:
+        """Start the next command; `process` is None where that is impossible."""
+        path = self.work.output
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _lock(path) as log:  # from here on, the process alone has it
+                if len(self.work.commands) > 1:
+                    log.write(f"$ python {' '.join(self.left[0])}\n".encode())
+                    log.flush()
+                self.began = log.tell()
+                self.process = _start(self.left.pop(0), self.work, log)
+        except OSError as error:
+            self.process, self.problem = None, error
+
     def _ended(self, status: int) -> dict[str, Any]:
         """The last result of a process that has ended; RuntimeError where it is to begin again."""
+        if status == 0 and self.left:
+            self._start_next()
+            return self._result()
         if status == 0:
             return self._result("ended")
-        told = _last_words(Path(self.work.run) / LOG, self.began)
+        told = _last_words(self.work.output, self.began)
         if any(words in told for words in FULL) or _is_full(Path(self.work.run)):
             return self._result("full", told)
         if status in TOLD and GOES_ON not in told:
             return self._result("failed", told)
-        raise RuntimeError(f"the training of {self.work.id} {in_words(status)}: {told}")
+        raise RuntimeError(f"the process of {self.work.id} {in_words(status)}: {told}")
 
     def _result(self, end: str = "", why: str = "") -> dict[str, Any]:
         found: dict[str, Any] = {"epoch": self.epoch, "done": bool(end)}
@@ -107,18 +118,19 @@ class Training(tune.Trainable):
         return found | ({"end": end, "why": why} if end else {})
 
 
-def _start(work: Work, log: BinaryIO) -> subprocess.Popen:
+def _start(command: Sequence[str], work: Work, log: BinaryIO) -> subprocess.Popen:
     """The process, which writes to `log`, and by that has its lock as long as it lives."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", LAUNCHER: str(os.getpid())}
     env |= dict.fromkeys(THREADS, str(work.cores))
     return subprocess.Popen(
-        [sys.executable, *work.argv],
+        [sys.executable, *command],
         cwd=work.folder if os.path.isdir(work.folder) else None,
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=True,
+        preexec_fn=end_with_parent,
     )
 
 
@@ -133,7 +145,7 @@ def _lock(path: Path) -> BinaryIO:
         except BlockingIOError:
             if time.monotonic() > until:
                 log.close()
-                told = f"another process trains in {path.parent}: end it"
+                told = f"another process writes to {path}: end it"
                 raise IntentError(told) from None
         time.sleep(LOOK_S)
 

@@ -1,32 +1,45 @@
-"""What a trial runs, and what is heard of it."""
+"""What a trial runs, and what is heard of it: the trainings of a sweep, the runs of an ablation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+from intent.training.run_dir import LOG
 
 What = Literal["epoch", "ended", "stopped", "failed", "again", "full"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """One training in a process of its own, in a run directory that it can go on in.
+    """Commands for one run directory, in which they can go on.
 
     Attributes:
         id: names it among the others.
         run: its run directory, as every node names it.
-        argv: the words after `python`: ("-m", "jobs.train", "--samples", ...).
-        ranks: processes that it starts, all on one node; each is given `cores`.
+        commands: run one after the other, each a process; the first that fails is the last. The
+            words after `python`: ("-m", "jobs.train", "--samples", ...).
+        ranks: processes that each starts, all on one node, which are given `cores` each.
         folder: to run in, where the node has it.
+        log: file for what they print; by default in the run directory.
+        halved: whether its validations are compared with those of others, to stop the poor ones.
     """
 
     id: str
     run: str
-    argv: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     ranks: int = 1
     cores: int = 1
     folder: str = ""
+    log: str = ""
+    halved: bool = True
+
+    @property
+    def output(self) -> Path:
+        """The file for what its commands print."""
+        return Path(self.log) if self.log else Path(self.run) / LOG
 
     @property
     def cpus(self) -> int:

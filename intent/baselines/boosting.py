@@ -76,7 +76,7 @@ def boost(
         "feature_fraction": min(max(SHARE_OF_FEATURES, FEWEST_FEATURES / len(names)), 1.0),
         "num_leaves": leaves, "learning_rate": shrinkage, **LEAVE_OUT, "max_bin": 127,
         "seed": seed, "deterministic": True, "force_col_wise": True, "verbose": -1,
-        "num_threads": min(len(os.sched_getaffinity(0)), 1 + len(values) // ROWS_A_THREAD),
+        "num_threads": min(_cores(), 1 + len(values) // ROWS_A_THREAD),
     }  # fmt: skip
     every = lgb.Dataset(
         values, labels, weight=weights, feature_name=list(names),
@@ -106,6 +106,12 @@ def _choose(lgb, every, chosen_by: np.ndarray, options: dict, rounds: int) -> tu
     )
     found = [history[rows]["binary_logloss"] for rows in ("learnt", "others")]
     return max(model.best_iteration, 1), Curve(*found)
+
+
+def _cores() -> int:
+    """Those that this process is given: OMP_NUM_THREADS, else as many as it may run on."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) else len(os.sched_getaffinity(0))
 
 
 def load_lightgbm():

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from intent.errors import IntentError
+from intent.models.sources import COUNTED
 from intent.storage import write_atomically
+from intent.training.run_dir import FITTED, NETWORK
 
 NAME, LOCK, TRIALS = "sweep.json", ".lock", "trials"
-MODEL = "model.keras"  # a run has it once its training has ended
+MODELS = (NETWORK, FITTED)  # a run has one of them once its training has ended
 State = Literal["waiting", "ended", "stopped", "failed"]
 
 
@@ -31,8 +33,9 @@ class Trial:
         values: its fields, {"train.learning_rate": 0.001}.
         state: "ended" came to its end and has a model; "stopped" was not worth going on with;
             "failed" says why in `reason`; "waiting" has not ended, or not begun.
-        epoch, score: the validation of the weights that it has (`intent.sweep.curve.kept`).
-        epochs: validations that it had.
+        score: of the weights that it has (`intent.sweep.curve.kept`); epoch: their validation.
+        epochs: validations until it ended or was stopped. A model that is fitted without epochs has
+            a score, but neither of these.
         groups: of each validation.
     """
 
@@ -66,6 +69,11 @@ class Ledger:
     def run(self, id: str) -> Path:
         """The run directory of a trial."""
         return self.folder / TRIALS / id
+
+    def fitted(self, id: str) -> bool:
+        """Whether a trial's model is fitted without epochs (gbdt, gbdt_touch, logistic)."""
+        same = self.asked["settings"]["model"]["kind"]
+        return self.trials[id].values.get("model.kind", same) in COUNTED
 
     def winner(self) -> Trial | None:
         """The trial with the highest score among those that have a model; the first of several."""
@@ -120,7 +128,7 @@ def open_ledger(
     trials = {id: known.get(id, Trial(id, dict(values))) for id, values in drawn.items()}
     ledger = Ledger(folder, asked, trials)
     for trial in ledger.of("waiting"):
-        if (ledger.run(trial.id) / MODEL).exists():
+        if any((ledger.run(trial.id) / name).exists() for name in MODELS):
             ledger.note(trial.id, state="ended")
     return ledger
 

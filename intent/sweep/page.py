@@ -39,7 +39,7 @@ def write_sweep_page(path: Path, ledger: Ledger, space: Space, source: str) -> P
         "counts": {state: len(ledger.of(state)) for state in ("ended", "stopped", "failed")},
         "best": best,
         "epochs": sum(trial.epochs for trial in trials),
-        "full_epochs": len(trials) * most,
+        "full_epochs": sum(most for trial in trials if not ledger.fitted(trial.id)),
         "figure": figure_of(ledger, space),
         "caption": CAPTION,
         "names": names,

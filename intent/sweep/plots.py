@@ -14,7 +14,7 @@ from typing import Any
 from intent.report.svg import FIRST, INK, MUTED, SECOND, svg
 
 WIDTH, ROW, TOP, BOTTOM = 3.8, 0.68, 0.42, 0.42  # inches
-LEFT, RIGHT = 0.06, 0.94  # of the width
+LEFT, RIGHT = 0.015, 0.985  # of the width
 CHARACTERS = 46  # that fit beside one another
 
 

@@ -35,7 +35,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 def state_of(trial: Trial, max_epochs: int) -> str:
     """What became of a trial, in a few words."""
-    if trial.state == "ended" and trial.epochs < max_epochs:
+    if trial.state == "ended" and 0 < trial.epochs < max_epochs:
         return "ended early, by train.patience"
     return trial.state
 

@@ -36,7 +36,8 @@ FREE = {
                 "keep_best", "mlflow", "mlflow_experiment")
 }  # fmt: skip
 SAMPLES, LOG = "samples.txt", "train.log"
-RESULTS = {"model.keras"}  # what a reader of a run needs besides what it notes
+NETWORK, FITTED = "model.keras", "model.json"  # the model of a run, by its kind
+RESULTS = {NETWORK}  # what a reader of a run needs besides what it notes
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class RunDir:
     def model(self) -> Path:
         """The trained model, written when training has ended: a network, or the facts of one that
         is none (`intent.baselines.session_model`)."""
-        return self.path / ("model.json" if is_counted(self.config.model) else "model.keras")
+        return self.path / (FITTED if is_counted(self.config.model) else NETWORK)
 
     @property
     def samples(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from intent.errors import IntentError, UsageError
 from intent.evaluation.predict import Predictions
 from intent.samples.reader import open_samples
 from intent.schema import DAY_MS
+from intent.sweep.curve import scores_of
 from intent.training.comm import Solo
 from intent.training.run_dir import read_run
 from jobs.evaluate import evaluate_run, load_model
 from jobs.explain import explain_run
 from jobs.export import export_run
 from jobs.train import command, feeds, train
+from jobs.train_counted import train_counted
 from tests.support.build import build_samples
 from tests.support.raw_logs import START, random_logs
 
@@ -88,6 +91,24 @@ def test_the_same_seed_gives_the_same_run_and_a_finished_one_is_left_alone(kind,
     again = train(samples, tmp_path / "a", settings(kind))
     assert again["groups"] == 0 and again["validation"] == first["validation"]
     assert (tmp_path / "a" / "model.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("kind", ["gbdt", "logistic"])
+def test_with_days_to_choose_by_the_held_out_one_is_never_read(samples, tmp_path, kind):
+    chosen = settings(kind, "train.validation_days=1")
+    manifest = open_samples(samples)
+    *_, validation, held_out = manifest.days
+    there = tmp_path / "samples"
+    shutil.copytree(samples, there)
+    for shard in manifest.only([held_out]).shards:
+        (there / shard.path).unlink()
+    train_counted(there, tmp_path / "run", chosen, manifest)
+    (score,) = scores_of(tmp_path / "run")  # by which a sweep chooses
+    assert score.groups == manifest.only([validation]).groups and 0 < score.value < 1
+    train_counted(samples, tmp_path / "again", chosen, manifest)
+    assert scores_of(tmp_path / "again") == [score]
+    with pytest.raises((IntentError, OSError)):  # control: where it is watched, it is missed
+        train_counted(there, tmp_path / "control", settings(kind), manifest)
 
 
 def learnt(samples, kind: str, *more: str):

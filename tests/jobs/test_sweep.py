@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from intent.cli import run_command
 from intent.config import load_config
 from intent.errors import UsageError
+from intent.sweep.ledger import Ledger, Trial
 from intent.sweep.space import parse_space
 from jobs.sweep import command
-from jobs.sweeping import draw_trials, for_selection
+from jobs.sweeping import draw_trials, for_selection, measure, work_of
 from tests.support.build import build_samples
 from tests.support.raw_logs import random_logs
 
@@ -66,3 +69,33 @@ def test_the_same_seed_gives_the_same_configurations():
     assert all(each[id].train.learning_rate == v["train.learning_rate"] for id, v in drawn.items())
     other, _ = draw_trials(space, settings, 8, 6, "s")
     assert all(other[id] != drawn[id] for id in drawn)
+
+
+def test_what_is_fitted_is_one_process_with_the_cores_of_all_ranks(samples, tmp_path):
+    ledger = Ledger(tmp_path, {}, {})
+    network, fitted = (
+        work_of(ledger, str(samples), load_config(overrides=[f"model.kind={kind}"]), 2, 3, "0000")
+        for kind in ("dipn", "gbdt")
+    )
+    assert (network.ranks, network.cores, network.halved) == (2, 3, True)
+    assert (fitted.ranks, fitted.cores, fitted.halved) == (1, 6, False)
+    assert "--np" in network.commands[0] and "--np" not in fitted.commands[0]
+
+
+def test_what_a_stopped_trial_did_before_it_ended_does_not_count(tmp_path):
+    settings = {"model": {"kind": "dipn"}, "train": {"keep_best": True}}
+    trials = {id: Trial(id, {}) for id in ("0000", "0001")}
+    ledger = Ledger(tmp_path, {"settings": settings}, trials)
+    for id in trials:
+        ledger.run(id).mkdir(parents=True)
+        records = [
+            {"kind": "validation", "step": 5, "epoch": epoch, "groups": 9, "auc_realtime": auc}
+            for epoch, auc in enumerate([0.5, 0.6, 0.7])
+        ]
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        (ledger.run(id) / "metrics.jsonl").write_text(text)
+    ledger.note("0000", state="stopped", epochs=1)
+    ledger.note("0001", state="ended")
+    for id in trials:
+        measure(ledger, id)
+    assert [(t.epochs, t.score) for t in ledger.trials.values()] == [(1, 0.5), (3, 0.7)]

@@ -77,6 +77,49 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(sweep):
     assert log.count("lower train.learning_rate") == 2
 
 
+def test_what_is_fitted_is_compared_with_networks_and_may_be_the_best(sweep, samples):
+    sweep.out.parent.mkdir(exist_ok=True)
+    (sweep.out.parent / "space.yaml").write_text(
+        "model.kind: {grid: [dipn, gbdt, gbdt_touch, logistic]}\n"
+    )
+    flags = ["--max-epochs", 2, "--reduction", 2, "--set", "train.learning_rate=1e-9",
+             "--set", "model.rounds=20"]  # fmt: skip
+    done = sweep.run(*flags)  # a network that learns nothing
+    assert done.status == 0, done.err
+    network, *fitted = sweep.trials.values()
+    assert network["epochs"] == 2 and {trial["groups"] for trial in fitted} == {network["groups"]}
+    for trial in fitted:
+        assert (trial["state"], trial["epochs"], trial["epoch"]) == ("ended", 0, None), trial
+        assert 0 < trial["score"] < 1 and sweep.validated(trial["id"]) == 1
+    best = max(fitted, key=lambda trial: trial["score"])
+    assert best["score"] > network["score"] and done.json["best"]["trial"] == best["id"]
+    run = read_run(done.json["run"])
+    assert run.model.name == "model.json" and run.config.model.kind == best["values"]["model.kind"]
+    judged = intent("evaluate", "--run", run.path, "--samples", samples, "--json")
+    assert judged.status == 0, judged.err
+    assert judged.json["groups"] > 0 and not judged.json["notes"]
+    models = {p: p.stat().st_mtime_ns for p in (sweep.out / "trials").glob("*/model.json")}
+    assert len(models) == 3
+    sweep.out.joinpath("sweep.json").unlink()  # what was noted of them is lost
+    assert sweep.run(*flags).status == 1  # and files without it are no sweep
+    assert {p: p.stat().st_mtime_ns for p in models} == models
+
+
+def test_one_trial_at_a_time_the_same_seed_prints_the_same_table(samples, tmp_path):
+    """What is stopped early depends on who came before, and that on nothing else then."""
+    flags = ["--trials", 5, "--max-epochs", 4, "--reduction", 2, "--parallel", 1]
+    tables = []
+    for name, seed in (("one", 3), ("two", 3), ("other", 4)):
+        sweep = Sweep(samples, tmp_path / name / "sweep")
+        done = sweep.run(*flags, "--seed", seed, as_json=False)
+        assert done.status == 0, done.err
+        table, _, places = done.out.partition("best run: ")
+        assert "5 trials" in table and "stopped" in table and str(sweep.out) in places
+        tables.append((table, sweep.trials))
+    assert tables[0] == tables[1]
+    assert tables[2] != tables[0] and tables[2][0] != tables[0][0]  # control
+
+
 @needs_horovod
 def test_trials_of_two_ranks_on_a_cluster_of_two_nodes(sweep):
     import ray

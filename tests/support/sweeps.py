@@ -44,19 +44,20 @@ class Sweep:
     out: Path
     flags: tuple[str, ...] = ()
 
-    def words(self, *flags: object) -> list[str]:
+    def words(self, *flags: object, as_json: bool = True) -> list[str]:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         space = self.out.parent / "space.yaml"
         if not space.exists():
             space.write_text(SPACE)
-        words = ["--samples", self.samples, "--out", self.out, "--space", space, "--json"]
+        words = ["--samples", self.samples, "--out", self.out, "--space", space]
+        words += ["--json"] * as_json
         settings = [word for setting in SETTINGS for word in ("--set", setting)]
         return [str(word) for word in (*words, *settings, *self.flags, *flags)]
 
-    def run(self, *flags: object, timeout: float = 400) -> Done:
+    def run(self, *flags: object, timeout: float = 400, as_json: bool = True) -> Done:
         """The command, to its end."""
         done = subprocess.run(
-            [sys.executable, "-m", "jobs.sweep", *self.words(*flags)], cwd=ROOT,
+            [sys.executable, "-m", "jobs.sweep", *self.words(*flags, as_json=as_json)], cwd=ROOT,
             env={**os.environ, **ENV}, capture_output=True, text=True, timeout=timeout,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip

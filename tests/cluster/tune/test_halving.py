@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("ray.tune", reason="Ray Tune is not installed (make setup)")
@@ -70,6 +72,19 @@ def test_after_a_cut_it_decides_as_without_one(cut):
     assert first + sweep(Halving(9, 1, 3, past), news[cut:], set(over)) == whole
     if cut > 4:  # and it would not, had it forgotten
         assert first + sweep(Halving(9, 1, 3), news[cut:], set(over)) != whole
+
+
+def test_what_is_no_matter_of_epochs_is_let_end_and_sets_no_bar():
+    def trial(id: str, halved: bool) -> SimpleNamespace:
+        return SimpleNamespace(config={"work": {"id": id, "halved": halved}})
+
+    halving = Halving(9, 1, 3)
+    first, poor = {"epoch": 1, "score": 0.9}, {"epoch": 1, "score": 0.1}
+    assert halving.on_trial_result(None, trial("0", False), first) == CONTINUE
+    assert halving.on_trial_result(None, trial("1", True), poor) == CONTINUE  # none to compare with
+    assert halving.on_trial_result(None, trial("2", True), first) == CONTINUE
+    assert halving.on_trial_result(None, trial("3", False), poor) == CONTINUE
+    assert halving.on_trial_result(None, trial("4", True), poor) == STOP  # control
 
 
 def test_a_trial_that_came_again_is_not_compared_twice():

@@ -35,9 +35,12 @@ def begin(tmp_path):
     """Start a trial; all of them end with the test."""
     begun = []
 
-    def start(epochs: int = 0, then: str = "", run: str = "run") -> Training:
+    def start(
+        epochs: int = 0, then: str = "", run: str = "run", after: tuple[str, ...] = ()
+    ) -> Training:
         argv = ("-c", SCRIPT, str(tmp_path / run), str(epochs), then)
-        work = Work("0000", str(tmp_path / run), argv, folder=str(tmp_path))
+        commands = (argv, *(("-c", each) for each in after))
+        work = Work("0000", str(tmp_path / run), commands, folder=str(tmp_path))
         begun.append(Training({"work": work.to_dict()}))
         return begun[-1]
 
@@ -61,6 +64,16 @@ def test_every_validation_is_told_once_and_then_the_end(begin):
     assert [(r["epoch"], r["score"]) for r in told[:3]] == [(1, 0.5), (2, 0.6), (3, 0.7)]
     assert told[-1] == {"epoch": 3, "score": 0.7, "done": True, "end": "ended", "why": ""}
     assert [r["done"] for r in told] == [False] * (len(told) - 1) + [True]
+
+
+def test_the_next_command_is_begun_once_one_has_ended_well(begin, tmp_path):
+    after = ("print('second')", "print('intent: no, third', flush=True); exit(1)", "print('4th')")
+    last = results(begin(1, "print('first')", after=after))[-1]
+    assert (last["end"], last["why"], last["score"]) == ("failed", "no, third", 0.5)
+    lines = (tmp_path / "run" / "train.log").read_text().splitlines()
+    said = [line for line in lines if not line.startswith("$ python") and " = " not in line]
+    assert [line for line in said if line in ("first", "second", "4th")] == ["first", "second"]
+    assert said[-1] == "intent: no, third"
 
 
 def test_what_it_says_of_itself_is_final_and_kept(begin, tmp_path):
@@ -109,7 +122,7 @@ def test_it_is_asked_to_stop_and_waited_for(begin, tmp_path):
 def test_two_trials_never_have_one_run(begin, monkeypatch):
     monkeypatch.setattr(module, "LOCK_S", 0.5)
     first = begin(0, "time.sleep(60)")  # whose actor may be dead: its process lives on
-    with pytest.raises(IntentError, match="another process trains in"):
+    with pytest.raises(IntentError, match="another process writes to"):
         begin(0)
     os.killpg(first.process.pid, signal.SIGKILL)
     first.process.wait()

@@ -10,7 +10,10 @@ import pytest
 from intent.errors import IntentError
 from intent.sweep.ledger import NAME, alone, open_ledger
 
-ASKED = {"samples": "/s", "seed": 0, "settings": {"train": {"batch_size": 256}}}
+ASKED = {
+    "samples": "/s", "seed": 0,
+    "settings": {"model": {"kind": "dipn"}, "train": {"batch_size": 256}},
+}  # fmt: skip
 DRAWN = {f"{n:04d}": {"train.learning_rate": 0.001 * (n + 1)} for n in range(4)}
 
 
@@ -27,13 +30,24 @@ def test_what_had_ended_is_known_again(tmp_path):
     assert again.winner().id == "0000"  # a trial that was stopped has no model
 
 
-def test_a_trial_whose_end_nobody_noted_has_ended(tmp_path):
+@pytest.mark.parametrize("model", ["model.keras", "model.json"])
+def test_a_trial_whose_end_nobody_noted_has_ended(tmp_path, model):
     open_ledger(tmp_path, ASKED, DRAWN).save()
     run = open_ledger(tmp_path, ASKED, DRAWN).run("0002")
     run.mkdir(parents=True)
     assert open_ledger(tmp_path, ASKED, DRAWN).trials["0002"].state == "waiting"
-    (run / "model.keras").write_bytes(b"x")
+    (run / "model-realtime.txt").write_bytes(b"x")  # a part of a fitted one
+    assert open_ledger(tmp_path, ASKED, DRAWN).trials["0002"].state == "waiting"
+    (run / model).write_bytes(b"x")
     assert open_ledger(tmp_path, ASKED, DRAWN).trials["0002"].state == "ended"
+
+
+def test_which_trials_are_fitted_without_epochs(tmp_path):
+    drawn = {"0000": {"model.kind": "lstm"}, "0001": {"model.kind": "logistic"}, "0002": {}}
+    ledger = open_ledger(tmp_path, ASKED, drawn)
+    assert [ledger.fitted(id) for id in drawn] == [False, True, False]
+    ledger.asked["settings"]["model"]["kind"] = "gbdt"
+    assert [ledger.fitted(id) for id in drawn] == [False, True, True]
 
 
 def test_trials_may_be_added_but_not_taken_away(tmp_path):
@@ -48,7 +62,7 @@ def test_trials_may_be_added_but_not_taken_away(tmp_path):
 
 def test_another_question_is_refused_by_its_name(tmp_path):
     open_ledger(tmp_path, ASKED, DRAWN).save()
-    other = ASKED | {"settings": {"train": {"batch_size": 64}}}
+    other = ASKED | {"settings": ASKED["settings"] | {"train": {"batch_size": 64}}}
     with pytest.raises(IntentError, match=r"settings\.train\.batch_size=256, now it is 64"):
         open_ledger(tmp_path, other, DRAWN)
     (tmp_path / NAME).write_text("{")

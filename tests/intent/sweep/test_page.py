@@ -12,7 +12,7 @@ from intent.sweep.ledger import Ledger, Trial
 from intent.sweep.page import figure_of, write_sweep_page
 from intent.sweep.plots import Axis, text_of
 from intent.sweep.space import parse_space
-from intent.sweep.table import ranked, short_names, table_of
+from intent.sweep.table import ranked, short_names, state_of, table_of
 
 SPACE = parse_space(
     {
@@ -24,6 +24,7 @@ SPACE = parse_space(
 )
 ASKED = {
     "samples": "/s", "manifest": "abc", "seed": 3, "max_epochs": 9, "grace": 1, "reduction": 3,
+    "settings": {"model": {"kind": "dipn"}},
 }  # fmt: skip
 
 
@@ -106,6 +107,24 @@ def test_the_page_needs_nothing_else_and_says_what_to_think_of_it(ledger, tmp_pa
     assert 'name="viewport"' in page
     plain = write_sweep_page(tmp_path / "sweep.html", ledger, SPACE, "a shop").read_text()
     assert "Simulated data" not in plain
+
+
+def test_what_is_fitted_has_no_epochs_and_was_not_stopped_by_patience(ledger, tmp_path):
+    space = parse_space({"model.kind": {"choice": ["dipn", "gbdt"]}}, "s")
+
+    def page() -> str:
+        return write_sweep_page(tmp_path / "sweep.html", ledger, space, "a shop").read_text()
+
+    for id in ledger.trials:
+        ledger.note(id, values={"model.kind": "dipn"})
+    assert "after 5 epochs" in page() and "of 45, had" in page()
+    assert state_of(ledger.trials["0002"], 9) == "ended early, by train.patience"
+    ledger.note("0002", values={"model.kind": "gbdt"}, epoch=None, epochs=0)
+    assert state_of(ledger.trials["0002"], 9) == "ended"
+    assert "on the validation days,\n" in page() and "of 36, had" in page()
+    for id in ledger.trials:
+        ledger.note(id, values={"model.kind": "gbdt"})
+    assert "epochs trained" not in page()
 
 
 def test_a_sweep_without_a_best_run_has_a_page_too(ledger, tmp_path):
