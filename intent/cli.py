@@ -104,6 +104,8 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
             return _tell(f"the disk is full ({place}): free some space and run it again", 1)
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _tell(f"cannot write {error.filename}: {error.strerror}", 1)
+        if error.errno in (errno.ENOTDIR, errno.EEXIST) and error.filename:
+            return _tell(f"cannot write {error.filename}: a file is there, no folder", 1)
         raise
 
 

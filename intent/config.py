@@ -255,7 +255,10 @@ def _explain(error: ValidationError, file: str | Path | None, given_by_set: set[
         where = f" in {'.'.join(names[:-1])}" if names[:-1] else ""
         hint = f"did you mean {near[0]!r}?" if near else f"valid names{where}: {', '.join(valid)}"
         return f"unknown configuration key {key!r} ({place}): {hint}"
-    return f"configuration key {key!r} ({place}): {problem['msg']}; got {problem['input']!r}"
+    told = f"configuration key {key!r} ({place}): {problem['msg']}; got {problem['input']!r}"
+    if problem["type"] in ("list_type", "tuple_type"):
+        told += f". A list stands in brackets, in quotes on a shell: --set '{key}=[one, another]'"
+    return told
 
 
 def dump_config(config: IntentConfig) -> str:

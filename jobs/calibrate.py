@@ -152,7 +152,7 @@ def show(result: dict) -> None:
         for name in ("calibration_error", "log_loss", "mean_score", "auc"):
             change = figures[name]
             cells = [estimate(change[side]) for side in ("before", "after")]
-            table.add_row(name.replace("_", " "), *cells)
+            table.add_row("AUC" if name == "auc" else name.replace("_", " "), *cells)
         table.add_row("base rate", *[estimate(figures["base_rate"])] * 2)
         console.print(table)
     for task in result["held_out"]:

@@ -65,7 +65,10 @@ def read_predictions(run: str | Path) -> Predictions:
         try:
             storage.copy(place, Path(folder) / FILE)
         except FileNotFoundError:
-            raise IntentError(f"there is no {place}; `intent evaluate` writes it") from None
+            raise IntentError(
+                f"there is no {place}: intent evaluate --run {run} --samples SAMPLES writes it, "
+                "for a run whose training has ended"
+            ) from None
         return Predictions.load(Path(folder) / FILE)
 
 

@@ -126,13 +126,13 @@ def leaks(
     if out is not None:
         check_packages("report")
     facts = collect(samples, loaded, by_lot)
+    if not as_json:  # first, since the page may fail: there is no room, or it is no folder
+        show_leaks(facts)
     if out is not None:
         write_leaks(out, facts, loaded)
     if as_json:
         print(json.dumps(facts | ({"report": str(out)} if out else {})))
-        return
-    show_leaks(facts)
-    if out is not None:
+    elif out is not None:
         typer.echo(f"with figures: {out}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,7 +108,7 @@ def command(
     if as_json:
         print(json.dumps(result))
     else:
-        _show(ledger, result)
+        _show(ledger, result, samples)
 
 
 def _check_flags(out: Path, least_one: Mapping[str, int | None]) -> None:
@@ -118,7 +119,7 @@ def _check_flags(out: Path, least_one: Mapping[str, int | None]) -> None:
             raise UsageError(f"{flag} must be at least 1, got {value}")
 
 
-def _show(ledger: Ledger, result: dict[str, Any]) -> None:
+def _show(ledger: Ledger, result: dict[str, Any], samples: str) -> None:
     from rich.console import Console
 
     from intent.sweep.table import table_of
@@ -126,6 +127,12 @@ def _show(ledger: Ledger, result: dict[str, Any]) -> None:
     console = Console()
     console.print(table_of(ledger))
     console.print(f"best run: {result['run']}; page: {result['page']}", soft_wrap=True)
+    judge = shlex.join(["intent", "evaluate", "--run", result["run"], "--samples", samples])
+    console.print(
+        f"This AUC is the highest of many, so it flatters. On the held-out days: {judge}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 if __name__ == "__main__":

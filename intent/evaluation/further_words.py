@@ -13,6 +13,8 @@ KINDS = {
     "hour": "Hour of the day (UTC)",
     "phone_price": "Price of the phone",
 }
+OTHERS = {"pr_auc": "PR-AUC", "log_loss": "log loss"}
+OF = {"pr_auc": "looks at the best-scored more", "log_loss": "also judges the probabilities"}
 IN_TEXT = {"past": "{}", "actions": "{} actions", "hour": "{} UTC", "phone_price": "phone price {}"}
 
 
@@ -115,7 +117,10 @@ def recalibrated(about: Mapping, task: str) -> str:
     if ends[1] < 0:
         return f"{text}: better."
     if ends[0] > 0:
-        return f"{text}: worse. Take it away with --method none, or fit it on other days."
+        return (
+            f"{text}: worse. Take it away with intent calibrate --method none, or fit it on other "
+            "days."
+        )
     return f"{text}: the two are not told apart."
 
 
@@ -130,17 +135,18 @@ def compared(result: Mapping) -> Iterator[str]:
         if ends is None:
             yield f"{task}: not told apart; there are too few users or buyers for an interval."
             continue
-        size = f"AUC {value:+.4f} (95 % interval {ends[0]:+.4f} to {ends[1]:+.4f})"
+        size = f"A minus B {value:+.4f} (95 % interval {ends[0]:+.4f} to {ends[1]:+.4f})"
         if auc["verdict"] == "not told apart":
             wide = max(abs(ends[0]), abs(ends[1]))
             yield (
-                f"{task}: not told apart by {size}. If they differ, then by less than {wide:.4f}."
+                f"{task}: not told apart by AUC, {size}. If they differ, then by less than "
+                f"{wide:.4f}."
             )
         else:
-            yield f"{task}: {auc['verdict']} by {size}."
-        other = {figures[f]["verdict"] for f in ("pr_auc", "log_loss")} - {auc["verdict"]}
-        if other - {"not told apart"}:
-            yield f"{task}: the figures disagree; log loss also judges the probabilities."
+            yield f"{task}: {auc['verdict']} by AUC, {size}."
+        for figure, name in OTHERS.items():
+            if (said := figures[figure]["verdict"]) not in ("not told apart", auc["verdict"]):
+                yield f"{task}: but {said} by {name}, which {OF[figure]}."
     yield (
         f"Of log loss less is better. Intervals speak of other users "
         f"({plural(result['users'], 'user')} drawn anew, {result['resamples']:,} times, for both "

@@ -74,7 +74,10 @@ class Predictions:
     def load(path: Path) -> Predictions:
         """The inverse of `save`; IntentError where there is no such file."""
         if not path.exists():
-            raise IntentError(f"there is no {path}; `intent evaluate` writes it")
+            raise IntentError(
+                f"there is no {path}: intent evaluate --run {path.parent} --samples SAMPLES writes "
+                "it, for a run whose training has ended"
+            )
         table = pq.read_table(path)
         names = table.column_names
         tasks = [n.removeprefix("label_") for n in names if n.startswith("label_")]

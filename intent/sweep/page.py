@@ -38,6 +38,8 @@ def write_sweep_page(path: Path, ledger: Ledger, space: Space, source: str) -> P
         "headline": _headline(best, len(trials)),
         "counts": {state: len(ledger.of(state)) for state in ("ended", "stopped", "failed")},
         "best": best,
+        "second": next((t for t in trials if t.state == "ended" and t is not best), None),
+        "run": path.parent / "best",
         "epochs": sum(trial.epochs for trial in trials),
         "full_epochs": sum(most for trial in trials if not ledger.fitted(trial.id)),
         "figure": figure_of(ledger, space),
@@ -46,7 +48,7 @@ def write_sweep_page(path: Path, ledger: Ledger, space: Space, source: str) -> P
         "rows": [
             {
                 "trial": trial,
-                "values": [text_of(trial.values[key]) for key in names],
+                "values": {name: text_of(trial.values[key]) for key, name in names.items()},
                 "state": state_of(trial, most),
             }
             for trial in trials

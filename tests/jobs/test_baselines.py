@@ -191,6 +191,8 @@ def test_more_than_one_process_and_an_unknown_kind_are_refused(samples, tmp_path
         assert "leave away --np" in capfd.readouterr().err
     assert run_command(command, [*plain, "model.kind=svm"]) == 2
     assert "model.kind" in (told := capfd.readouterr().err) and "gbdt_touch" in told
+    assert run_command(command, [*plain, "model.sources=browse"]) == 2
+    assert "--set 'model.sources=[one, another]'" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

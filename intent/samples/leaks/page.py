@@ -7,12 +7,12 @@ from pathlib import Path
 
 from intent.report.page import write_page
 from intent.samples.leaks import words
-from intent.samples.leaks.plots import columns_plot, entries_plot
 from intent.samples.leaks.table import columns_shown, entries_shown
 from intent.samples.manifest import Manifest
 
 TEMPLATE = Path(__file__).with_name("leaks.html.j2")
 MOST = 40  # rows of each table, besides what gives away
+OPEN = 12  # of them that are seen at once, besides what gives away
 
 
 def write_leaks(path: str | Path, facts: Mapping, manifest: Manifest) -> Path:
@@ -34,6 +34,8 @@ def write_leaks(path: str | Path, facts: Mapping, manifest: Manifest) -> Path:
         "measure": words.measure(facts),
         "entries": entries,
         "columns": columns,
-        "figures": [*entries_plot(entries, facts["tasks"]), *columns_plot(columns, facts["tasks"])],
+        "first": OPEN + max(sum(bool(row["gives_away"]) for row in t) for t in (entries, columns)),
+        "when": words.WHEN,
+        "tenth": words.tenth,
     }
     return write_page(path, TEMPLATE, values, "report")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from intent.report.words import percent
+from intent.report.words import horizon, percent
 from intent.samples.leaks import words
 
 MOST_ENTRIES, MOST_COLUMNS = 10, 10  # in the tables, besides what gives away
@@ -22,27 +22,27 @@ def show(facts: Mapping) -> None:
         points.add_row("•", Text(sentence))  # names may hold what rich takes for markup
     console.print(words.headline(facts), style="bold")
     console.print(points)
-    tasks = list(facts["tasks"])
+    tasks = {task: horizon(about["horizon_ms"]) for task, about in facts["tasks"].items()}
     table = Table(
-        title="Entries, as the last action of their view or the one at the cut",
+        title="Who buys after an entry: rate (95 % interval), times that of all groups",
         title_justify="left",
     )
     table.add_column("entry", overflow="fold")
     table.add_column("when")
     for heading in ("groups", "users"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for task in tasks:
-        table.add_column(f"{task}, lift", justify="right")
+    for within in tasks.values():
+        table.add_column(f"within {within}", justify="right")
     for entry in entries_shown(facts):
         cells = [_rate(entry["tasks"][task]) for task in tasks]
         style = "bold red" if entry["gives_away"] else "yellow" if entry["comes_close"] else None
         counts = (f"{entry['groups']:,}", f"{entry['users']:,}")
         table.add_row(Text(entry["entry"]), entry["when"], *counts, *cells, style=style)
     console.print(table)
-    table = Table(title="Features, each alone: AUC", title_justify="left")
+    table = Table(title="Features, each alone: AUC (0.5 is guessing)", title_justify="left")
     table.add_column("feature", overflow="fold")
-    for task in tasks:
-        table.add_column(task, justify="right")
+    for within in tasks.values():
+        table.add_column(f"within {within}", justify="right")
     for column in columns_shown(facts):
         cells = [_auc(column["tasks"][task]) for task in tasks]
         table.add_row(column["column"], *cells, style="bold red" if column["gives_away"] else None)
@@ -73,7 +73,7 @@ def columns_shown(facts: Mapping, most: int = MOST_COLUMNS) -> list[Mapping]:
 
 def _rate(of: Mapping) -> str:
     low, high = (f"{100 * end:.0f}" for end in of["ci95"])
-    lift = "" if of["lift"] is None else f", {of['lift']:.1f}"
+    lift = "" if of["lift"] is None else f", {of['lift']:.1f}x"
     return f"{percent(of['rate'])} ({low}-{high}){lift}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from intent.report.words import horizon, number, percent, plural, span
@@ -17,8 +18,8 @@ def headline(facts: Mapping) -> str:
     told = [f"{entries:,} {'entry' if entries == 1 else 'entries'}"] if entries else []
     told += [plural(columns, "feature")] if columns else []
     if not told:
-        return "Nothing alone gives the label away"
-    return f"{' and '.join(told)} {'give' if entries + columns > 1 else 'gives'} the label away"
+        return "Nothing alone gives the purchase away"
+    return f"{' and '.join(told)} {'give' if entries + columns > 1 else 'gives'} the purchase away"
 
 
 def verdict(facts: Mapping) -> list[str]:
@@ -28,22 +29,28 @@ def verdict(facts: Mapping) -> list[str]:
         if entry["gives_away"]:
             once.setdefault(entry["entry"], _entry(entry, "gives_away", facts))
     found = list(once.values())
-    found += [_column(column) for column in facts["columns"] if column["gives_away"]]
+    found += [_column(column, facts) for column in facts["columns"] if column["gives_away"]]
     if len(found) > MOST_SENTENCES:
         more = len(found) - MOST_SENTENCES
         found = [*found[:MOST_SENTENCES], f"And {more:,} more; --json has all of them."]
     if facts["gives_away"]["entries"]:
         found.append(
             "Ask of each whether it is known when the score is wanted. If it is a part of the "
-            f"purchase itself, hide it: samples.exclude={exclude(facts)}."
+            "purchase itself, hide it when you build the samples: intent samples ... --set "
+            f"{shlex.quote('samples.exclude=' + exclude(facts))}"
         )
-    if not found:
-        found.append(f"{headline(facts)}. {measure(facts)}")
+    nothing = not found
     if near := facts["comes_close"]:
         first = next(e for e in facts["entries"] if e["entry"] == near[0])
         also = f" Also: {', '.join(near[1:MOST_NAMES])}" if near[1:] else ""
         also += f" and {len(near) - MOST_NAMES:,} more" if len(near) > MOST_NAMES else ""
         found.append(_entry(first, "comes_close", facts) + also + ("." if also else ""))
+        found.append(
+            "What comes close may be honest: who is about to pay, pays. If it is a part of the "
+            "purchase itself, samples.exclude hides it."
+        )
+    if nothing:
+        found.append(measure(facts))
     if facts["excluded"]:
         found.append(f"Hidden already (samples.exclude): {', '.join(facts['excluded'])}.")
     if facts["by_lot"] is not None:
@@ -61,12 +68,18 @@ def measure(facts: Mapping) -> str:
     """The thresholds, in words."""
     limit = facts["thresholds"]
     return (
-        f"An entry gives the label away if more than {percent(limit['rate'])} of its groups are "
-        f"positive and the odds are more than {limit['odds']:g} times those of all groups, both at "
-        f"the lower end of the 95 % interval; it comes close from {percent(limit['close_rate'])} "
-        f"on. A feature gives it away if its AUC is above {limit['auc']:g} there. Of entries "
-        f"with fewer than {limit['users']} users nothing is said."
+        "An entry (a page, a button, a category, a kind of action) gives the purchase away if more "
+        f"than {round(100 * limit['rate'])} % of its groups buy, and the odds are more than "
+        f"{limit['odds']:g} times those of all groups, both at the lower end of the 95 % interval; "
+        f"it comes close from {round(100 * limit['close_rate'])} % on. A feature gives it away if "
+        f"its AUC is above {limit['auc']:g} there. Of entries with fewer than {limit['users']} "
+        "users nothing is said."
     )
+
+
+def tenth(value: float) -> str:
+    """13.04 -> "13.0"."""
+    return number(value, 1)
 
 
 def _entry(entry: Mapping, how: str, facts: Mapping) -> str:
@@ -77,16 +90,17 @@ def _entry(entry: Mapping, how: str, facts: Mapping) -> str:
         f"({span(of['ci95'], percent)}) buy within {horizon(about['horizon_ms'])}; of all groups "
         f"{percent(about['rate'])} do. That is {number(of['lift'], 1)} times as many, in "
         f"{plural(entry['groups'], 'group')} of {plural(entry['users'], 'user')}: "
-        f"{percent(of['of_positives'])} of all positive groups."
+        f"{percent(of['of_positives'])} of all groups that buy."
     )
 
 
-def _column(column: Mapping) -> str:
+def _column(column: Mapping, facts: Mapping) -> str:
     task = column["gives_away"][0]
-    of = column["tasks"][task]
+    of, horizon_ms = column["tasks"][task], facts["tasks"][task]["horizon_ms"]
     return (
         f"{column['column']} alone ranks the groups with an AUC of {number(of['auc'])} "
-        f"({span(of['ci95'])}) for {task}: too well for one feature. Look at where it comes from."
+        f"({span(of['ci95'])}) for purchases within {horizon(horizon_ms)}: too well for one "
+        "feature. Look at where it comes from."
     )
 
 

@@ -65,6 +65,16 @@ def test_a_run_that_is_truly_better_is_told_apart_from_both_sides():
         assert any(said in line for line in compared(result))
 
 
+def test_figures_that_say_otherwise_are_named_after_the_auc():
+    result = compare(shop(1.0), shop(1.0, luck=1), resamples=100)
+    for figures in result["tasks"].values():
+        figures["auc"]["verdict"] = figures["pr_auc"]["verdict"] = "not told apart"
+        figures["log_loss"]["verdict"] = "B is better"
+    lines = list(compared(result))
+    assert "longterm: but B is better by log loss, which also judges the probabilities." in lines
+    assert not any("PR-AUC" in line for line in lines)
+
+
 def test_two_models_that_differ_in_luck_alone_are_not_told_apart():
     """The negative control of the test above: other noise of one size."""
     told = {"auc": 0, "pr_auc": 0, "log_loss": 0}

@@ -65,7 +65,7 @@ def test_the_planted_button_is_listed_first_with_lift_and_counts(facts):
     (line, advice) = words.verdict(facts)
     assert line.startswith(f"tap.button={PAY} gives it away: at that very action, ")
     assert f"samples.exclude=[tap.button={PAY}]" in advice
-    assert words.headline(facts) == "1 entry gives the label away"
+    assert words.headline(facts) == "1 entry gives the purchase away"
 
 
 def test_without_the_plant_nothing_is_listed(tmp_path):
@@ -74,7 +74,7 @@ def test_without_the_plant_nothing_is_listed(tmp_path):
     button = [e for e in facts["entries"] if e["entry"] == f"tap.button={PAY}"]
     assert button and all(e["tasks"]["realtime"]["lift"] < 3 for e in button)
     (line,) = words.verdict(facts)
-    assert line.startswith("Nothing alone gives the label away. An entry gives")
+    assert line.startswith("An entry (a page, a button, a category, a kind of action) gives")
 
 
 def test_with_labels_by_lot_nothing_is_listed(planted):
@@ -200,10 +200,10 @@ def test_the_threshold_is_a_rate_and_odds():
 
 def test_the_page_stands_alone_and_tells_the_same(planted, facts, tmp_path):
     page = write_leaks(tmp_path / "leaks.html", facts, planted[1]).read_text()
-    assert "1 entry gives the label away" in page and f"tap.button={PAY}" in page
+    assert "1 entry gives the purchase away" in page and f"tap.button={PAY}" in page
     assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
     assert str(HOUR_MS) not in page and 'class="bad"' in page
     nothing = {"gives_away": {"entries": [], "columns": []}, "entries": [], "columns": []}
     clean = facts | nothing | {"comes_close": []}
     empty = write_leaks(tmp_path / "none.html", clean, planted[1]).read_text()
-    assert "Nothing alone gives the label away" in empty
+    assert "Nothing alone gives the purchase away" in empty
