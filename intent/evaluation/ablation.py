@@ -131,7 +131,8 @@ def seed_noise(
 
 
 def _auc(scores, labels, codes, weights) -> bootstrap.Statistic:
-    return bootstrap.ranking(scores, labels, codes, None if (weights == 1).all() else weights)
+    own = None if (weights == 1).all() else weights
+    return bootstrap.unless_few(bootstrap.ranking(scores, labels, codes, own), labels, codes)
 
 
 def _table(table: PaperTable, drawn: Mapping[tuple[str, str], Drawn]) -> dict:
