@@ -105,7 +105,7 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _tell(f"cannot write {error.filename}: {error.strerror}", 1)
         if error.errno in (errno.ENOTDIR, errno.EEXIST) and error.filename:
-            return _tell(f"cannot write {error.filename}: a file is there, no folder", 1)
+            return _tell(f"cannot write {error.filename}: {error.strerror}; name another place", 1)
         raise
 
 
