@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def command(
     samples: Annotated[str, typer.Option(help="Samples made by `intent samples`: folder or URL.")],
-    out: Annotated[Path, typer.Option(help="Folder for runs and tables; one that exists goes on.")],
+    out: Annotated[str, typer.Option(help="Folder for runs and tables; one that exists goes on.")],
     table: Annotated[
         list[int], typer.Option(help="4, 5 or 6; repeatable (default: all three).")
     ] = [],  # noqa: B006  typer reads it
@@ -53,9 +53,11 @@ def command(
     from intent.evaluation.ablation_page import check_packages, markdown, write_page
     from intent.evaluation.paper_tables import contenders, tables
     from intent.samples.reader import open_samples
-    from intent.storage import write_atomically
+    from intent.storage import local, write_atomically
 
-    budget = _budget(preset, seeds)
+    budget, folder = _budget(preset, seeds), local(out)
+    if folder is None:
+        raise UsageError(f"--out is a folder of this machine, and {out} is not one")
     manifest = open_samples(samples)
     sources = [v.name for v in manifest.schema.views]
     sources += [name for name in ("history", "profile") if getattr(manifest.schema, name)]
@@ -63,26 +65,26 @@ def command(
     check_packages()
     rows = contenders(wanted)
     _check(rows, budget, samples, set_)
-    _agree(out, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
-    runs = _runs(rows, budget, out)
+    _agree(folder, {"preset": preset, "set": sorted(set_), "samples": manifest.content_hash()})
+    runs = _runs(rows, budget, folder)
     works = [
-        _work(c, seed, folder, samples, budget, set_, cpus)
-        for c, seed, folder in runs if not _done(folder)
+        _work(c, seed, run, samples, budget, set_, cpus)
+        for c, seed, run in runs if not _done(run)
     ]  # fmt: skip
     _tell(f"{len(runs)} runs of {len(rows)} configurations, {len(runs) - len(works)} of them there")
     if works:
-        _run_all(works, out, address)
+        _run_all(works, folder, address)
     result = _judge(wanted, runs, budget, set_, manifest, samples)
-    result |= {"seconds": _note(out).get("seconds", 0.0), "runs": len(runs)}
-    write_atomically(out / "tables.json", json.dumps(result, indent=1))
-    write_atomically(out / "tables.md", markdown(result))
-    write_page(out / "tables.html", result)
+    result |= {"seconds": _note(folder).get("seconds", 0.0), "runs": len(runs)}
+    write_atomically(folder / "tables.json", json.dumps(result, indent=1))
+    write_atomically(folder / "tables.md", markdown(result))
+    write_page(folder / "tables.html", result)
     if as_json:
         print(json.dumps(result))
     else:
         from intent.evaluation.ablation_table import show
 
-        show(result, out / "tables.html")
+        show(result, folder / "tables.html")
 
 
 def _budget(preset: str, seeds: int | None) -> Budget:
@@ -109,7 +111,10 @@ def _agree(out: Path, facts: dict[str, Any]) -> None:
         return
     if out.exists() and any(out.iterdir()):
         raise IntentError(f"{out} holds files but no ablation: name a new or an empty folder")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {out}: {error.strerror}; name another") from None
     _note(out, **facts)
 
 
@@ -221,7 +226,8 @@ def _judge(wanted, runs: Sequence[Run], budget: Budget, more, manifest: Manifest
     found = judge(files, wanted, budget.resamples)
     days = json.loads((runs[0][2] / "evaluation.json").read_text())["days"]
     return found | {
-        "budget": {"name": budget.name, "seeds": budget.seeds, "settings": dict(budget.settings)},
+        "budget": {"name": budget.name, "seeds": budget.seeds, "settings": dict(budget.settings),
+                   "warning": budget.warning},
         "set": list(more), "source": manifest.source, "samples": samples, "days": days,
         "content_hash": manifest.content_hash(), "version": __version__,
     }  # fmt: skip

@@ -64,7 +64,9 @@ def dots(result: Mapping, table: Mapping, task: str) -> str:
 
 def markdown(result: Mapping) -> str:
     """The same tables without figures."""
-    parts = [f"# {words.title(result)}\n", words.summary(result) + "\n", words.what(result) + "\n"]
+    warning = result["budget"].get("warning")
+    parts = [f"# {words.title(result)}\n", *([f"**{warning}**\n"] if warning else [])]
+    parts += [words.summary(result) + "\n", words.what(result) + "\n"]
     for table in result["tables"]:
         tasks = table["tasks"]
         parts += [f"## Table {table['number']}: {table['title']}\n", words.finding(table) + "\n"]

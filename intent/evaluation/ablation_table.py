@@ -15,6 +15,8 @@ def show(result: Mapping, path: Path) -> None:
     from rich.table import Table
 
     console = Console()
+    if warning := result["budget"].get("warning"):
+        console.print(f"Preset {result['budget']['name']}. {warning}", style="bold yellow")
     for table in result["tables"]:
         shown = Table(
             title=f"Table {table['number']}: {table['title']}"

@@ -17,6 +17,7 @@ class Budget:
         settings: dotted settings of every training.
         resamples: draws of users for the intervals.
         said: what it is for.
+        warning: what stands on the page and the terminal before its figures.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Budget:
     settings: Mapping[str, Any] = field(default_factory=dict)
     resamples: int = 1000
     said: str = ""
+    warning: str = ""
 
 
 BUDGETS = {
@@ -35,6 +37,8 @@ BUDGETS = {
              "model.hidden": 8, "model.action_width": 8, "model.context_width": 8,
              "model.branch_units": [8]},
             200, "does everything run: minutes, and figures that mean nothing",
+            "Small networks, a thousand groups: it shows that everything runs. Take nothing from "
+            "its figures or verdicts.",
         ),
         Budget(
             "standard", 2,

@@ -34,6 +34,9 @@ def test_a_table_that_is_not_there_is_bad_usage(tmp_path, capsys):
     assert run(build_app(), [*told, "--table", "7"]) == 2
     assert "4, 5 and 6" in capsys.readouterr().err
     assert run(build_app(), [*told, "--preset", "huge"]) == 2
+    for place, why in (("s3://b/x", "folder of this machine"), ("/proc/x", "cannot make")):
+        again = [*told[:-1], place, "--preset", "smoke"]
+        assert run(build_app(), again) == 2 and why in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
