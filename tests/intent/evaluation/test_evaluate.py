@@ -48,6 +48,31 @@ def test_every_figure_and_plain_json():
         assert result["calibration_error"][task]["value"] == metrics.calibration(p, y)["error"]
 
 
+@pytest.mark.slow
+def test_intervals_of_every_figure_cover_the_truth_as_often_as_they_say():
+    """The truth is what 100,000 users give; a trial has 150 users, of 8 groups that are alike."""
+    names = ("pr_auc", "base_rate", "mean_score", "log_loss", "brier")
+
+    def figures(result: dict) -> dict:
+        aucs = {("auc", t): result[f"auc_{t}"] for t in ("realtime", "longterm")}
+        return aucs | {(n, t): result[n][t] for n in names for t in ("realtime", "longterm")}
+
+    whole = evaluate(*shop(seed=10**6, users=100_000, noise=0.5), TASKS, resamples=2)
+    truth = {key: figure["value"] for key, figure in figures(whole).items()}
+    trials, covered = 100, {unit: dict.fromkeys(truth, 0) for unit in ("users", "groups")}
+    for seed in range(trials):
+        scores, labels, users = shop(seed=seed, users=150, noise=0.5)
+        for unit, of in (("users", users), ("groups", np.arange(len(users)))):
+            for key, figure in figures(evaluate(scores, labels, of, TASKS, resamples=200)).items():
+                low, high = figure["ci95"]
+                covered[unit][key] += low <= truth[key] <= high
+    # 95 % nominal; two standard errors of 100 trials are 4.4 points, and there are twelve figures.
+    assert min(covered["users"].values()) >= 85, covered["users"]
+    assert 0.90 <= np.mean(list(covered["users"].values())) / trials <= 0.98, covered["users"]
+    # Control: groups taken for independent. A user's level makes most of a mean score's spread.
+    assert max(n for (name, _), n in covered["groups"].items() if name == "mean_score") < 75
+
+
 def test_calibration_error_beside_what_chance_would_show():
     honest = evaluate(*shop(), TASKS, resamples=100)
     error = honest["calibration_error"]["longterm"]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from sklearn import metrics as sk
 
+from intent.errors import IntentError
 from intent.metrics import log_loss
 from intent.samples.undersampling import recalibrate
 from intent.schema import TASKS
-from intent.training.validate import put_right, summarize
+from intent.training.comm import Solo
+from intent.training.step import make_scoring_step
+from intent.training.validate import put_right, score_feed, summarize
+from tests.support import small_training as small
 from tests.support.small_training import train
+from tests.support.thread_ranks import on_ranks
 
 NAMES = [task.name for task in TASKS]
 
@@ -45,3 +52,44 @@ def test_a_run_validates_with_the_rate_that_it_learns_at(tmp_path):
     )
     assert thin["auc_longterm"] == weighed["auc_longterm"]
     assert abs(thin["log_loss_longterm"] - weighed["log_loss_longterm"]) > 0.01
+
+
+def test_the_auc_over_ranks_is_scikit_learn_s_of_all_groups():
+    """90 groups in batches of 16, which 3 ranks share unevenly; with ties too."""
+    model, rng = small.model(small.config()), np.random.default_rng(0)
+    for w in model.weights:
+        w.assign(rng.normal(0, 0.5, w.shape))
+    compiled = make_scoring_step(model, NAMES)
+    whole = small.MemoryFeed(90, 16, Solo())
+
+    def rounded(inputs):
+        return tf.round(40 * compiled(inputs)) / 40
+
+    for score, distinct in ((compiled, range(60, 91)), (rounded, range(2, 31))):
+        found = {
+            size: on_ranks(
+                size,
+                lambda comm, score=score: score_feed(
+                    model, score, small.MemoryFeed(90, 16, comm), comm
+                ),
+            )
+            for size in (1, 2, 3)
+        }
+        for shares in found.values():
+            for p, y in shares:  # every rank knows all
+                np.testing.assert_array_equal(p, shares[0][0])
+                told = summarize(p, y, NAMES)
+                assert told["groups"] == 90 and (y.sum(axis=0) == whole.labels.sum(axis=0)).all()
+                for t, task in enumerate(NAMES):
+                    assert told[f"auc_{task}"] == pytest.approx(sk.roc_auc_score(y[:, t], p[:, t]))
+                    assert len(np.unique(p[:, t])) in distinct
+                    one = summarize(*found[1][0], NAMES)[f"auc_{task}"]
+                    assert told[f"auc_{task}"] == pytest.approx(one, abs=1e-2)
+
+
+def test_groups_that_two_ranks_both_score_are_noticed():
+    """The control: each rank reads everything."""
+    model = small.model(small.config())
+    score = make_scoring_step(model, NAMES)
+    with pytest.raises(IntentError, match="scored 180 groups of 90"):
+        on_ranks(2, lambda comm: score_feed(model, score, small.MemoryFeed(90, 16, Solo()), comm))
