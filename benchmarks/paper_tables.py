@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -60,7 +62,23 @@ def ask(question: Question, work: Path, preset: str) -> dict:
     flags = [x for row in question.rows for x in ("--row", row)]
     flags += [x for each in question.settings for x in ("--set", each)]
     flags += ["--seeds", str(question.seeds)] if question.seeds else []
-    return ablate(place / "samples", work / "questions" / question.name, preset, *flags)
+    out = work / "questions" / question.name
+    if not (question.settings or question.data):
+        share(work / "tables", out, question.rows)
+    return ablate(place / "samples", out, preset, *flags)
+
+
+def share(tables: Path, out: Path, rows: Sequence[str]) -> None:
+    """Runs that the tables have need not be made again where nothing but their number is other."""
+    if out.exists():
+        return
+    (out / "runs").mkdir(parents=True)
+    facts = json.loads((tables / "ablation.json").read_text())
+    facts.pop("seconds", None)
+    (out / "ablation.json").write_text(json.dumps(facts))
+    for run in sorted((tables / "runs").iterdir()):
+        if run.name.rpartition("-")[0] in ("dipn", *rows):
+            shutil.copytree(run, out / "runs" / run.name)
 
 
 def main() -> None:

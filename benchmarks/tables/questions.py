@@ -74,6 +74,13 @@ QUESTIONS = {
             ("model.attention_scale=length",),
         ),
         Question(
+            "more_seeds",
+            "The budget? One seed's AUC varies by as much as the paper's smaller differences, so "
+            "two seeds cannot show them. Here every row has eight; the first two are those above.",
+            ("no_attention", "no_multi_task"),
+            seeds=8,
+        ),
+        Question(
             "no_touch",
             "The shop? The fusion of views is fed with swipes and taps, GBDT and RNN+DNN are "
             "not, in the paper and here. Here DIPN gets no touch data either.",
