@@ -76,9 +76,9 @@ QUESTIONS = {
         Question(
             "more_seeds",
             "The budget? One seed's AUC varies by as much as the paper's smaller differences, so "
-            "two seeds cannot show them. Here every row has eight; the first two are those above.",
+            "two seeds cannot show them. Here every row has five; the first two are those above.",
             ("no_attention", "no_multi_task"),
-            seeds=8,
+            seeds=5,
         ),
         Question(
             "no_touch",
