@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 from intent.evaluation import ablation_words as words
 from intent.report import page
@@ -11,7 +12,8 @@ from intent.report.svg import FIRST, MUTED, SECOND, svg
 from intent.report.words import number, span
 
 TEMPLATE = Path(__file__).with_name("ablation.html.j2")
-ROW_INCHES, MARGIN_INCHES, WIDTH_INCHES, LABELS = 0.27, 0.75, 4.6, 0.45
+ROW_INCHES, MARGIN_INCHES, WIDTH_INCHES, LABELS = 0.3, 0.75, 4.6, 0.45
+LABEL_LETTERS = 29  # of a line, so that it fits beside the figure
 
 
 def check_packages() -> None:
@@ -54,7 +56,8 @@ def dots(result: Mapping, table: Mapping, task: str) -> str:
             axes.plot(*zip(*theirs, strict=True), "D", color=SECOND, ms=4, mfc="none")
         if words.lowest(table, task) < words.GUESSING_SHOWN:
             axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set_yticks(range(len(rows)), [r["title"] for r in rows])
+        titles = [fill(r["title"], LABEL_LETTERS) for r in rows]
+        axes.set_yticks(range(len(rows)), titles, linespacing=0.9)
         axes.set(xlabel="AUC", ylim=(-0.6, len(rows) - 0.4))
         axes.grid(axis="y", visible=False)
 
