@@ -95,7 +95,9 @@ def _counted(orderings: Sequence[Mapping]) -> str:
                             (OPEN, ("cannot be told apart", "cannot be told apart")))
         if count[kind]
     ]  # fmt: skip
-    return f"Of the {plural(len(orderings), 'ordering')} of the paper {', '.join(parts)}."
+    if len(orderings) == 1:
+        return f"The paper's one ordering {parts[0].removeprefix('1 ')}."
+    return f"Of the {len(orderings)} orderings of the paper {', '.join(parts)}."
 
 
 def _added(table: Mapping, task: str) -> str:
