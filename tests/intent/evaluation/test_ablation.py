@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from zlib import crc32
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_verdicts(ci95, told):
 
 
 def test_the_page_needs_nothing_else_and_says_what_was_found(tmp_path, result):
-    text = write_page(tmp_path / "tables.html", result).read_text()
+    text = unescape(write_page(tmp_path / "tables.html", result).read_text())
     assert not re.search(r"(src|href)=\"http|@import|url\(http", text)
     assert text.count("<svg") == 5 and "Simulated data" in text
     for row in (r for table in result["tables"] for r in table["rows"]):
