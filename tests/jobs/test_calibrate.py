@@ -117,7 +117,8 @@ def test_the_commands_speak(trained, run, tmp_path, capsys):
     assert run_command(compare.command, [*both, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["identical"]
     assert run_command(compare.command, [both[0], str(tmp_path / "none")]) == 1
-    assert "`intent evaluate` writes it" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "intent evaluate --run" in error and "writes it" in error
 
 
 def test_the_evaluation_has_gain_slices_and_drift(trained):
