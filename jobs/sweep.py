@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from intent.errors import UsageError
+from intent.storage import local
 
 if TYPE_CHECKING:
     from intent.sweep.ledger import Ledger
@@ -21,7 +22,7 @@ AS_MANY = 16  # trials, unless told or given by a grid
 
 def command(
     samples: Annotated[str, typer.Option(help="Samples made by `intent samples`: folder or URL.")],
-    out: Annotated[Path, typer.Option(help="Folder of the sweep, which every node sees.")],
+    out: Annotated[str, typer.Option(help="Folder of the sweep, which every node sees.")],
     space: Annotated[Path, typer.Option(help="YAML: field -> {loguniform: [1e-4, 1e-2]} etc.")],
     config: Annotated[
         Path | None, typer.Option(help="YAML with what is the same in all trials.")
@@ -76,7 +77,7 @@ def command(
         "--trials": trials, "--max-epochs": max_epochs, "--grace": grace, "--parallel": parallel,
         "--np": np, "--cores": cores,
     }  # fmt: skip
-    _check_flags(out, least_one)
+    folder = _check_flags(out, least_one)
     if grace > max_epochs or reduction < 2:
         raise UsageError(
             f"--grace {grace} must not exceed --max-epochs {max_epochs}, and --reduction "
@@ -94,8 +95,8 @@ def command(
     manifest = checked(samples, list(each.values()))
     asked = asked_of(samples, manifest, settings, known)
     asked |= {"seed": seed, "max_epochs": max_epochs, "grace": grace, "reduction": reduction}
-    with alone(out):
-        ledger = open_ledger(out, asked, drawn)
+    with alone(folder):
+        ledger = open_ledger(folder, asked, drawn)
         if retry_failed:
             for trial in ledger.of("failed"):
                 ledger.note(trial.id, state="waiting", reason="")
@@ -111,12 +112,15 @@ def command(
         _show(ledger, result, samples)
 
 
-def _check_flags(out: Path, least_one: Mapping[str, int | None]) -> None:
-    if "://" in str(out) or ":/" in str(out):  # what Path makes of s3://
+def _check_flags(out: str, least_one: Mapping[str, int | None]) -> Path:
+    """The sweep's folder; UsageError where something is not what it must be."""
+    folder = local(out)
+    if folder is None:
         raise UsageError(f"--out must be a folder that all nodes see, not a URL; got {out}")
     for flag, value in least_one.items():
         if value is not None and value < 1:
             raise UsageError(f"{flag} must be at least 1, got {value}")
+    return folder
 
 
 def _show(ledger: Ledger, result: dict[str, Any], samples: str) -> None:

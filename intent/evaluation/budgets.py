@@ -16,7 +16,6 @@ class Budget:
         seeds: trainings of every contender.
         settings: dotted settings of every training.
         resamples: draws of users for the intervals.
-        said: what it is for.
         warning: what stands on the page and the terminal before its figures.
     """
 
@@ -24,7 +23,6 @@ class Budget:
     seeds: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     resamples: int = 1000
-    said: str = ""
     warning: str = ""
 
 
@@ -36,7 +34,7 @@ BUDGETS = {
             {"train.epochs": 1, "train.batch_size": 64, "train.max_groups": 1024,
              "model.hidden": 8, "model.action_width": 8, "model.context_width": 8,
              "model.branch_units": [8]},
-            200, "does everything run: minutes, and figures that mean nothing",
+            200,
             "Small networks, a thousand groups: it shows that everything runs. Take nothing from "
             "its figures or verdicts.",
         ),
@@ -44,12 +42,12 @@ BUDGETS = {
             "standard", 2,
             {"train.epochs": 1, "train.batch_size": 64, "train.negative_rate": 0.3,
              "train.weigh_negatives": True, "train.max_groups": 131_072},
-            1000, "one epoch, two seeds: an hour or so on two cores with windows of 64",
+            1000,  # an hour or so on two cores with windows of 64
         ),
         Budget(
             "full", 3,
             {"train.epochs": 2, "train.batch_size": 512, "train.learning_rate": 1e-3},
-            1000, "all groups, for machines with a GPU",
+            1000,  # all groups, for machines with a GPU
         ),
     )
 }  # fmt: skip
